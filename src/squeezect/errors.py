@@ -95,9 +95,7 @@ class SqueezeCTError(Exception):
         return (_rebuild, (type(self), self.kind, self.what, self.remedy))
 
 
-def _rebuild(
-    kind: "type[SqueezeCTError]", code: Code, what: str, remedy: str
-) -> "SqueezeCTError":
+def _rebuild(kind: "type[SqueezeCTError]", code: Code, what: str, remedy: str) -> "SqueezeCTError":
     return kind(code, what, remedy=remedy)
 
 

@@ -79,8 +79,9 @@ class Grid:
 
     @property
     def steps_mm(self) -> FloatArray:
-        """World step (x, y, z) in mm for one index along each array axis; shape (3, 3), a row each."""
-        return np.array(self.direction) * np.array(self.spacing_mm)[:, None]
+        """World step (x, y, z) in mm along each array axis; shape (3, 3), a row per axis."""
+        steps: FloatArray = np.array(self.direction) * np.array(self.spacing_mm)[:, None]
+        return steps
 
     @property
     def size_mm(self) -> Triple:
@@ -102,7 +103,8 @@ class Grid:
         Returns:
             LPS points (x, y, z) in mm, shape (..., 3).
         """
-        return np.asarray(index, float) @ self.steps_mm + np.array(self.origin_mm)
+        point: FloatArray = np.asarray(index, float) @ self.steps_mm + np.array(self.origin_mm)
+        return point
 
     def to_index(self, point_mm: npt.ArrayLike) -> FloatArray:
         """Fractional indices of world points: the inverse of `to_mm`.
@@ -114,7 +116,8 @@ class Grid:
             Indices [z, y, x], shape (..., 3), not rounded and not bounded to the grid.
         """
         offset = np.asarray(point_mm, float) - np.array(self.origin_mm)
-        return offset @ np.linalg.inv(self.steps_mm)
+        index: FloatArray = offset @ np.linalg.inv(self.steps_mm)
+        return index
 
     def contains(self, point_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether points lie inside the field (outer faces included); shape (...)."""
@@ -142,9 +145,7 @@ class Grid:
         return bool(np.abs(self.to_mm(corners) - other.to_mm(corners)).max() <= tolerance_mm)
 
 
-def canonical(
-    hu: npt.NDArray[np.int16], grid: Grid
-) -> tuple[npt.NDArray[np.int16], Grid]:
+def canonical(hu: npt.NDArray[np.int16], grid: Grid) -> tuple[npt.NDArray[np.int16], Grid]:
     """Order and flip the axes so that z runs to superior, y to posterior and x to left.
 
     No voxel changes its place in space or its value. An oblique scan keeps its small angles.
