@@ -1,0 +1,169 @@
+"""Where an answer comes from: the class activation map, brought onto the scan's own grid.
+
+The heat map is not a second opinion. It is the network's output before the last average, so its
+mean is the answer's log-odds (Zhou et al., "Learning Deep Features for Discriminative
+Localization", 2016).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.scan import Grid, Shape, Triple
+
+FloatMap = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Evidence for class 1, cell by cell, and its picture on the scan's grid.
+
+    Args:
+        evidence: contribution of each cell to the log-odds of class 1, float32, shape [d, h, w];
+            its mean is the log-odds.
+        cells: grid of the cells: centres of what each cell looks at.
+        field: grid of the network's input; beyond it there is no evidence.
+        grid: the scan's grid.
+    """
+
+    evidence: FloatMap
+    cells: Grid
+    field: Grid
+    grid: Grid
+
+    @property
+    def logit(self) -> float:
+        """The log-odds of class 1 that the evidence adds up to."""
+        return float(self.evidence.mean(dtype=np.float64))
+
+    @cached_property
+    def peak_index(self) -> Shape:
+        """The scan voxel [z, y, x] with the strongest evidence."""
+        middle = np.array(np.unravel_index(self.evidence.argmax(), self.evidence.shape))
+        corners = np.array([self.cells.to_mm(middle - 1.0), self.cells.to_mm(middle + 1.0)])
+        bounds = np.sort(self.grid.to_index(corners), axis=0)
+        last = np.array(self.grid.shape) - 1
+        low = np.clip(np.floor(bounds[0]).astype(int), 0, last)
+        high = np.clip(np.ceil(bounds[1]).astype(int), 0, last)
+        box = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
+        around = self._at(box)
+        z, y, x = (low + np.unravel_index(around.argmax(), around.shape)).tolist()
+        return (z, y, x)
+
+    @property
+    def peak_mm(self) -> Triple:
+        """The LPS point (x, y, z) of the strongest evidence, in mm."""
+        x, y, z = self.grid.to_mm(self.peak_index).tolist()
+        return (x, y, z)
+
+    @property
+    def values(self) -> FloatMap:
+        """Evidence for class 1 on the scan's grid, float32, shape of the scan, never negative.
+
+        Made anew at each call; `slab` gives a part of it for less.
+        """
+        return self.slab(0, self.grid.shape[0])
+
+    def slab(self, start: int, stop: int) -> FloatMap:
+        """Evidence on the scan's slices `start` to `stop` (excluded); shape [z, y, x]."""
+        nz, ny, nx = self.grid.shape
+        rows = [np.arange(start, min(stop, nz)), np.arange(ny), np.arange(nx)]
+        return np.maximum(self._at(rows), 0)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the map on the scan's grid as NIfTI (8 bits, scaled to log-odds).
+
+        Args:
+            path: ends in ``.nii.gz`` or ``.nii``.
+        """
+        import nibabel
+
+        top = float(max(self.evidence.max(), 1e-6))
+        grey = np.empty(self.grid.shape[::-1], np.uint8, order="F")
+        for start in range(0, self.grid.shape[0], 32):
+            part = self.slab(start, start + 32)
+            grey[:, :, start : start + 32] = np.rint(part.T * (255 / (1.5 * top))).clip(0, 255)
+        steps = self.grid.steps_mm
+        affine = np.eye(4)
+        affine[:3, :3] = steps[::-1].T
+        affine[:3, 3] = self.grid.origin_mm
+        image = nibabel.Nifti1Image(grey, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+        image.header.set_slope_inter(1.5 * top / 255, 0)
+        image.header.set_xyzt_units("mm")
+        image.header["descrip"] = b"SqueezeCT evidence for class 1 (log-odds); research only"
+        image.to_filename(str(path))
+        return Path(path)
+
+    def _at(self, rows: list[npt.NDArray[np.int64]]) -> FloatMap:
+        """Evidence at the scan voxels of three index lists, one product per axis."""
+        result = self.evidence
+        for axis, index in enumerate(rows):
+            matrix = _cubic(self._positions(axis, index), self.evidence.shape[axis])
+            matrix[~self._inside(axis, index)] = 0
+            result = np.moveaxis(np.tensordot(matrix, result, axes=(1, axis)), 0, axis)
+        return np.ascontiguousarray(result, np.float32)
+
+    def _positions(self, axis: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return self._along(self.cells, axis, index)
+
+    def _inside(self, axis: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        position = self._along(self.field, axis, index)
+        inside: npt.NDArray[np.bool_] = (position >= -0.5) & (
+            position <= self.field.shape[axis] - 0.5
+        )
+        return inside
+
+    def _along(
+        self, other: Grid, axis: int, index: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        # All grids of one scan share their axes, so each axis maps by itself.
+        voxels = np.zeros((len(index), 3))
+        voxels[:, axis] = index
+        position: npt.NDArray[np.float64] = other.to_index(self.grid.to_mm(voxels))[:, axis]
+        return position
+
+
+def _cubic(position: npt.NDArray[np.float64], size: int) -> FloatMap:
+    """Cubic convolution (Keys, 1981) at fractional positions as a matrix (positions, size).
+
+    Cubic rather than linear, so that a peak between two cells is found between them.
+    """
+    position = np.clip(position, 0, size - 1)
+    base = np.floor(position).astype(int)
+    matrix = np.zeros((len(position), size), np.float32)
+    for offset in (-1, 0, 1, 2):
+        distance = np.abs(position - (base + offset))
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weight = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+        # Beyond the last cell the evidence is taken to continue as it ends.
+        np.add.at(matrix, (np.arange(len(base)), np.clip(base + offset, 0, size - 1)), weight)
+    return matrix
+
+
+def explain(
+    class_map: npt.NDArray[np.floating],
+    *,
+    field: Grid,
+    grid: Grid,
+    first: Triple,
+    step: Triple,
+) -> Heatmap:
+    """The heat map of an answer.
+
+    Args:
+        class_map: the network's class map, shape (2, d, h, w), for one volume.
+        field: grid of the network's input.
+        grid: the scan's grid.
+        first: centre of cell [0, 0, 0] in input voxels.
+        step: distance of cells in input voxels, along [z, y, x].
+    """
+    evidence = (class_map[1] - class_map[0]).astype(np.float32)
+    x, y, z = field.to_mm(first).tolist()
+    sz, sy, sx = (np.array(field.spacing_mm) * np.array(step)).tolist()
+    d, h, w = evidence.shape
+    cells = Grid((d, h, w), (sz, sy, sx), (x, y, z), field.direction)
+    return Heatmap(evidence, cells, field, grid)
