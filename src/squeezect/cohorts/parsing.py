@@ -1,0 +1,212 @@
+"""Between rows of text and cases: what each column allows, and what must agree over rows."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from squeezect.cohorts.problems import (
+    BAD_VALUE,
+    DUPLICATE_SCAN,
+    EMPTY_VALUE,
+    MISSING_SCAN,
+    ONE_CLASS,
+    PATIENT_IN_TWO_PARTS,
+    TWO_LABELS,
+    Problem,
+    refuse,
+)
+from squeezect.cohorts.sheet import Sheet
+from squeezect.cohorts.table import SPLITS, Case, Split, patients_of, portable
+from squeezect.scan import Triple
+
+COLUMNS = ("scan", "patient", "label", "split")
+POINT_COLUMNS = ("x_mm", "y_mm", "z_mm")
+DETAIL_COLUMNS = ("series", *POINT_COLUMNS, "diameter_mm", "mask", "element", "fold")
+
+# Tables written by others often hold whole numbers as 1.0, once a cell of the column is empty.
+WHOLE = re.compile(r"(\d{1,9})(?:\.0+)?")
+
+
+class Cells:
+    """The cells of one row, turned into values; what is wrong is collected, not raised.
+
+    Args:
+        cells: text by column.
+        at: where the row is, in words.
+        problems: list that problems are added to.
+    """
+
+    def __init__(self, cells: dict[str, str], at: str, problems: list[Problem]) -> None:
+        self.cells = cells
+        self.at = at
+        self.problems = problems
+
+    def text(self, column: str) -> str:
+        """A cell that must be filled."""
+        value = self.cells[column]
+        if not value:
+            self.problems.append(Problem(EMPTY_VALUE, f"{self.at}: {column} is empty"))
+        return value
+
+    def whole(self, column: str) -> int | None:
+        """A whole number from 0 up; None if empty or missing."""
+        value = self.cells.get(column, "")
+        match = WHOLE.fullmatch(value)
+        if value and not match:
+            self._bad(column, "a whole number from 0 up")
+        return int(match[1]) if match else None
+
+    def number(self, column: str) -> float | None:
+        """A finite number; None if empty or missing."""
+        value = self.cells.get(column, "")
+        if not value:
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        self._bad(column, "a number with a decimal point")
+        return None
+
+    def point(self, columns: Sequence[str]) -> Triple | None:
+        """A point from three cells; None if all are empty or missing."""
+        if not any(self.cells.get(c) for c in columns):
+            return None
+        values = [self.number(c) for c in columns if self.text(c)]
+        numbers = [v for v in values if v is not None]
+        return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
+
+    def choice(self, column: str, choices: Sequence[str]) -> str | None:
+        """One of some words; None if empty or missing."""
+        value = self.cells.get(column, "")
+        if value and value not in choices:
+            self._bad(column, " or ".join(choices) + ", or empty")
+            return None
+        return value or None
+
+    def _bad(self, column: str, wanted: str) -> None:
+        value = self.cells[column][:40]
+        self.problems.append(Problem(BAD_VALUE, f"{self.at}: {column} {value!r} is not {wanted}"))
+
+
+def read_cases(source: Path, *, require_labels: bool) -> tuple[Case, ...]:
+    """Cases of a cohort's table; see `Cohort.read`."""
+    sheet = Sheet.read(source, needs=COLUMNS[: 3 if require_labels else 2])
+    problems: list[Problem] = []
+    cases = [
+        _case(row, Cells(cells, sheet.at(row), problems), source.parent)
+        for row, cells in sheet.rows()
+    ]
+    problems += missing_files(cases, sheet.name)
+    problems += contradictions(cases, sheet.name)
+    if require_labels and not problems:
+        problems += one_class(cases, sheet.name)
+    refuse(problems)
+    return tuple(cases)
+
+
+def _case(row: int, cells: Cells, folder: Path) -> Case:
+    known = {*COLUMNS, *DETAIL_COLUMNS}
+    mask = cells.cells.get("mask", "")
+    return Case(
+        scan=folder / cells.text("scan"),
+        patient=cells.text("patient"),
+        label=cells.whole("label"),
+        row=row,
+        split=cast("Split | None", cells.choice("split", SPLITS)),
+        extra={name: value for name, value in cells.cells.items() if name not in known},
+        series=cells.cells.get("series", ""),
+        point_mm=cells.point(POINT_COLUMNS),
+        diameter_mm=cells.number("diameter_mm"),
+        mask=folder / mask if mask else None,
+        element=cells.cells.get("element", ""),
+        fold=cells.whole("fold"),
+    )
+
+
+def missing_files(cases: Sequence[Case], name: str) -> list[Problem]:
+    """A problem for each scan or mask that is not there; each file is looked for once."""
+    there: dict[Path, bool] = {}
+    problems = []
+    for case in cases:
+        for kind, path in (("scan", case.scan), ("mask", case.mask)):
+            if path is None:
+                continue
+            if path not in there:
+                there[path] = path.exists()
+            if not there[path]:
+                problems.append(
+                    Problem(MISSING_SCAN, f"row {case.row} of {name}: {kind} {path} does not exist")
+                )
+    return problems
+
+
+def contradictions(cases: Sequence[Case], name: str) -> list[Problem]:
+    """Scans listed twice, patients with two labels for whole scans, patients on both sides."""
+    problems = []
+    seen: dict[object, int] = {}
+    resolved = {path: path.resolve() for path in {c.scan for c in cases}}
+    for case in cases:
+        key = (resolved[case.scan], case.element, case.point_mm)
+        first = seen.setdefault(key, case.row)
+        if first != case.row:
+            what = f"rows {first} and {case.row} of {name} are the same scan {case.scan}"
+            problems.append(Problem(DUPLICATE_SCAN, what))
+    for group in patients_of(c for c in cases if c.patient).values():
+        # Nodules of one patient may differ; a scan's label speaks of the patient.
+        whole = {c.label: c.row for c in group if c.point_mm is None and c.label is not None}
+        if len(whole) > 1:
+            rows = " and ".join(map(str, sorted(whole.values())[:2]))
+            what = f"rows {rows} of {name} are one patient with different labels"
+            problems.append(Problem(TWO_LABELS, what))
+        sides = {c.split or "train": c.row for c in group}
+        if len(sides) > 1:
+            what = f"rows {sides['train']} (train) and {sides['test']} (test) of {name} are one "
+            problems.append(Problem(PATIENT_IN_TWO_PARTS, what + "patient"))
+    return problems
+
+
+def one_class(cases: Sequence[Case], name: str) -> list[Problem]:
+    """A problem if the labels are not 0, 1, ... with two classes at least."""
+    labels = {c.label for c in cases if c.label is not None}
+    if len(labels) >= 2 and labels == set(range(len(labels))):
+        return []
+    found = ", ".join(map(str, sorted(labels)[:10])) or "none"
+    return [Problem(ONE_CLASS, f"labels of {name} are {found}, not 0 and 1 (or 0, 1, 2, ...)")]
+
+
+def write_cases(cases: Sequence[Case], path: Path) -> None:
+    """Write a table of cases; see `Cohort.save`."""
+    extra = list(dict.fromkeys(name for case in cases for name in case.extra))
+    records = [_record(case, path.parent) for case in cases]
+    used = [c for c in ("split", *DETAIL_COLUMNS) if any(r[c] != "" for r in records)]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS[:3], *used, *extra])
+    for case, record in zip(cases, records, strict=True):
+        known = [record[c] for c in (*COLUMNS[:3], *used)]
+        writer.writerow([*known, *(case.extra.get(name, "") for name in extra)])
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text.getvalue(), "utf-8")
+    scratch.replace(path)
+
+
+def _record(case: Case, folder: Path) -> dict[str, object]:
+    blank = {"label": case.label, "diameter_mm": case.diameter_mm, "fold": case.fold}
+    point = case.point_mm or ("", "", "")
+    return {
+        "scan": portable(case.scan, folder),
+        "patient": case.patient,
+        "split": case.split or "",
+        "series": case.series,
+        "mask": portable(case.mask, folder) if case.mask else "",
+        "element": case.element,
+        **dict(zip(POINT_COLUMNS, point, strict=True)),
+        **{name: "" if value is None else value for name, value in blank.items()},
+    }
