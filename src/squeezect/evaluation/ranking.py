@@ -1,0 +1,332 @@
+"""How well scores rank positives above negatives: areas with intervals, and curves with bands."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.evaluation import weighted
+from squeezect.evaluation.cases import Cases, FloatArray, IntArray, check_fraction
+from squeezect.evaluation.estimates import (
+    Z95,
+    Estimate,
+    bootstrap,
+    on_logit_scale,
+    resamples,
+    wilson,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve through points, with a pointwise 95 % band.
+
+    Args:
+        x: abscissae, ascending, shape (points,).
+        y: ordinates, shape (points,).
+        grid: abscissae of the band, shape (grid,).
+        low: lower edge of the band, shape (grid,).
+        high: upper edge of the band, shape (grid,).
+    """
+
+    x: FloatArray
+    y: FloatArray
+    grid: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """The points as plain JSON, rounded to 1e-6."""
+        return {"x": np.round(self.x, 6).tolist(), "y": np.round(self.y, 6).tolist()}
+
+
+def placements(cases: Cases) -> tuple[FloatArray, float]:
+    """Each case's share of the other class that it beats, and their mean, the ROC AUC.
+
+    For a positive: the share of negatives that score below it. For a negative: the share of
+    positives that score above it. Ties count one half.
+
+    Args:
+        cases: cases of both classes.
+
+    Returns:
+        The shares, shape (n,), and the AUC.
+    """
+    label, score = cases.label, cases.score
+    share = np.empty(cases.n)
+    share[label] = _share_below(score[label], score[~label])
+    share[~label] = 1 - _share_below(score[~label], score[label])
+    return share, float(share[label].mean())
+
+
+def _share_below(score: FloatArray, others: FloatArray) -> FloatArray:
+    ranked = np.sort(others)
+    below = np.searchsorted(ranked, score, side="left")
+    share: FloatArray = (below + np.searchsorted(ranked, score, side="right")) / (2 * others.size)
+    return share
+
+
+def delong_variance(cases: Cases, shares: FloatArray) -> FloatArray:
+    """Covariance of the ROC AUCs of scores for the same cases, allowing for patients.
+
+    DeLong's estimate (Biometrics 1988) where every case is a patient; Obuchowski's extension
+    (Biometrics 1997) where patients have several cases.
+
+    Args:
+        cases: cases of both classes; their scores are not used.
+        shares: what `placements` gives for each of the scores, shape (scores, n).
+
+    Returns:
+        Covariance matrix, shape (scores, scores); NaN if a class has a single patient.
+    """
+    label, patients = cases.label, cases.patients
+    spread = []
+    for chosen in (label, ~label):
+        areas = shares[:, chosen].mean(axis=1, keepdims=True)
+        gaps = np.where(chosen, shares - areas, 0.0)
+        total = np.stack([np.bincount(cases.patient, row, patients) for row in gaps])
+        seen = np.unique(cases.patient[chosen]).size
+        factor = seen / (seen - 1) if seen > 1 else math.nan
+        spread.append((total / chosen.sum(), factor))
+    (positive, first), (negative, second) = spread
+    factor = patients / (patients - 1) if patients > 1 else math.nan
+    # Patients with cases of both classes tie the two sums together.
+    mixed = positive @ negative.T
+    covariance: FloatArray = (
+        first * positive @ positive.T + second * negative @ negative.T + factor * (mixed + mixed.T)
+    )
+    return covariance
+
+
+def roc_auc(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, *, patients: npt.ArrayLike | None = None
+) -> Estimate:
+    """Area under the ROC curve with DeLong's interval, made on the logit scale.
+
+    Where patients have several cases, the variance is Obuchowski's. Where the variance is zero
+    or unknown (perfect ranking, a single positive), the interval is Newcombe's score interval
+    (Statistics in Medicine 2006, method 5), which never has zero width.
+
+    Args:
+        labels: true classes, 0 or 1, shape (n,).
+        scores: the larger, the more probably class 1, shape (n,).
+        patients: names of the patients, shape (n,); without it each case is a patient.
+
+    Raises:
+        EvaluationError: `bad-scores` or `one-class`.
+
+    Example:
+        >>> round(roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value, 3)
+        0.75
+    """
+    return roc_auc_of(Cases.of(labels, scores, patients=patients))
+
+
+def roc_auc_of(cases: Cases) -> Estimate:
+    """`roc_auc` of packed cases."""
+    share, area = placements(cases.both_classes())
+    variance = float(delong_variance(cases, share[None])[0, 0])
+    if variance > 1e-12 and 0 < area < 1:
+        method = "DeLong, allowing for patients with several scans" if cases.clustered else "DeLong"
+        return Estimate(area, *on_logit_scale(area, math.sqrt(variance)), cases.n, method)
+    return Estimate(area, *_newcombe(cases, area), cases.n, "Newcombe, as DeLong has no width here")
+
+
+def _newcombe(cases: Cases, area: float) -> tuple[float, float]:
+    """Score interval of an AUC: all areas that lie within 1.96 of their own standard errors."""
+    from scipy.optimize import brentq
+
+    positives, negatives = (
+        effective_number(cases.patient[chosen]) for chosen in (cases.label, ~cases.label)
+    )
+    middle = (positives + negatives) / 2
+
+    def excess(guess: float) -> float:
+        shape = (1 - guess) / (2 - guess) + guess / (1 + guess)
+        variance = guess * (1 - guess) * (1 + (middle - 1) * shape) / (positives * negatives)
+        return (guess - area) ** 2 - Z95**2 * variance
+
+    # At an area of 0 or 1 the area itself is a root, but not the end that is sought.
+    inside = min(max(area, 1e-9), 1 - 1e-9)
+    low = float(brentq(excess, 0.0, inside)) if area > 0 else 0.0
+    high = float(brentq(excess, inside, 1.0)) if area < 1 else 1.0
+    return low, high
+
+
+def effective_number(patient: IntArray) -> float:
+    """Number of independent cases, if all cases of a patient were alike (Kish)."""
+    size = np.bincount(patient)
+    return float(size.sum() ** 2 / (size**2).sum())
+
+
+def pr_auc(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    patients: npt.ArrayLike | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Area under the precision-recall curve (average precision), bootstrapped over patients.
+
+    Where all resamples agree (perfect ranking), the lower end is Wilson's for the positives.
+
+    Args:
+        labels: true classes, 0 or 1, shape (n,).
+        scores: the larger, the more probably class 1, shape (n,).
+        patients: names of the patients, shape (n,); without it each case is a patient.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `bad-scores`, `one-class` or `bad-choice`.
+
+    Example:
+        >>> round(pr_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], replicates=50).value, 3)
+        0.833
+    """
+    cases = Cases.of(labels, scores, patients=patients).both_classes()
+    statistics = {"": weighted.average_precision}
+    estimate = bootstrap(statistics, cases, replicates=replicates, seed=seed)[""]
+    return widened(estimate, cases)
+
+
+def widened(estimate: Estimate, cases: Cases) -> Estimate:
+    """An estimate of a share of 1, with a lower end that no resample could show."""
+    if estimate.value < 1 or estimate.low < 1:
+        return estimate
+    n = effective_number(cases.patient[cases.label])
+    return Estimate(1.0, *wilson(n, n), cases.n, "Wilson on the positives, all resamples alike")
+
+
+def sensitivity_at_specificity(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    specificity: float,
+    *,
+    patients: npt.ArrayLike | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Highest sensitivity that the ROC curve offers at a specificity of at least `specificity`.
+
+    The threshold is chosen anew in every resample. It is chosen on the very cases that are scored,
+    so this describes the ranking; it does not promise what a fixed threshold will do.
+
+    Args:
+        labels: true classes, 0 or 1, shape (n,).
+        scores: the larger, the more probably class 1, shape (n,).
+        specificity: the least specificity allowed, above 0 and at most 1.
+        patients: names of the patients, shape (n,); without it each case is a patient.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `bad-scores`, `one-class` or `bad-choice`.
+
+    Example:
+        >>> sensitivity_at_specificity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 1.0).value
+        0.5
+    """
+    cases = Cases.of(labels, scores, patients=patients).both_classes()
+    statistic = weighted.sensitivity_at(check_fraction("specificity", specificity))
+    estimate = bootstrap({"": statistic}, cases, replicates=replicates, seed=seed)[""]
+    return widened(estimate, cases)
+
+
+def specificity_at_sensitivity(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    sensitivity: float,
+    *,
+    patients: npt.ArrayLike | None = None,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Highest specificity that the ROC curve offers at a sensitivity of at least `sensitivity`.
+
+    Args:
+        labels: true classes, 0 or 1, shape (n,).
+        scores: the larger, the more probably class 1, shape (n,).
+        sensitivity: the least sensitivity allowed, above 0 and at most 1.
+        patients: names of the patients, shape (n,); without it each case is a patient.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `bad-scores`, `one-class` or `bad-choice`.
+
+    Example:
+        >>> specificity_at_sensitivity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 1.0).value
+        0.5
+    """
+    # Specificity is sensitivity of the mirrored problem: other class, opposite scores.
+    flipped = 1 - np.asarray(labels), -np.asarray(scores, dtype=float)
+    return sensitivity_at_specificity(
+        *flipped, sensitivity, patients=patients, replicates=replicates, seed=seed
+    )
+
+
+def roc_curve(cases: Cases, *, replicates: int = 500, seed: int = 0) -> Curve:
+    """False positive rate against sensitivity, with a band from resampled patients.
+
+    Args:
+        cases: cases of both classes.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `one-class` or `bad-choice`.
+    """
+    grid = np.linspace(0, 1, 101)
+
+    def rows(weights: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        hits, alarms = weighted.counts_above(cases, weights)
+        kept = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
+        zero = [0.0]
+        return [
+            (np.concatenate([zero, a / a[-1]]), np.concatenate([zero, h / h[-1]]))
+            for h, a in zip(hits[kept], alarms[kept], strict=True)
+        ]
+
+    cases.both_classes()
+    x, y = rows(np.ones((1, cases.n)))[0]
+    drawn = [
+        np.interp(grid, *row)
+        for weights in resamples(cases, replicates=replicates, seed=seed)
+        for row in rows(weights)
+    ]
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return Curve(x, y, grid, low, high)
+
+
+def precision_recall_curve(cases: Cases, *, replicates: int = 500, seed: int = 0) -> Curve:
+    """Sensitivity (recall) against precision, with a band from resampled patients.
+
+    Args:
+        cases: cases of both classes.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `one-class` or `bad-choice`.
+    """
+    grid = np.linspace(0.01, 1, 100)
+    cases.both_classes()
+
+    def rows(weights: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        hits, alarms = weighted.counts_above(cases, weights)
+        kept = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
+        precision = np.nan_to_num(weighted.ratio(hits, hits + alarms))
+        return list(zip(hits[kept] / hits[kept, -1:], precision[kept], strict=True))
+
+    x, y = rows(np.ones((1, cases.n)))[0]
+    drawn = [
+        # A recall on the grid is served by the first threshold that reaches it.
+        precision[np.searchsorted(recall, grid - weighted.SLACK).clip(max=recall.size - 1)]
+        for weights in resamples(cases, replicates=replicates, seed=seed)
+        for recall, precision in rows(weights)
+    ]
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return Curve(x, y, grid, low, high)
