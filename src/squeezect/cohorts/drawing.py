@@ -190,6 +190,7 @@ def _check_counts(groups: Groups, folds: int) -> None:
 
 def _check_classes(cohort: Cohort, groups: Groups, patients: set[str], where: str) -> None:
     found = {case.label for patient in patients for case in groups[patient]}
-    if patients and len(found) < len({case.label for case in cohort.labelled}):
-        have = ", ".join(map(str, sorted(label for label in found if label is not None)))
-        raise CohortError(TOO_FEW_PATIENTS, f"{where} has class {have} only")
+    lacks = {case.label for case in cohort.labelled} - found
+    if patients and lacks:
+        classes = ", ".join(sorted(map(str, lacks)))
+        raise CohortError(TOO_FEW_PATIENTS, f"{where} has nobody of class {classes}")

@@ -94,14 +94,15 @@ class Folds:
         Raises:
             CohortError: `bad-folds` for anything else, `patient-in-two-parts` if it was altered so.
         """
+        from pydantic import TypeAdapter, ValidationError
+
         try:
-            return cls(
-                tuple(
-                    Fold(**{k: tuple(map(int, fold[k])) for k in PARTS})
-                    for fold in data["folds"]  # type: ignore[attr-defined]
-                ),
-                tuple(map(int, data["test"])),  # type: ignore[call-overload]
-                {int(row): str(name) for row, name in data["patients"].items()},  # type: ignore[attr-defined]
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise CohortError(BAD_FOLDS, f"not a description of folds ({error!r})") from error
+            folds = TypeAdapter(tuple[Fold, ...]).validate_python(data.get("folds"))
+            test = TypeAdapter(Rows).validate_python(data.get("test"))
+            patients = TypeAdapter(dict[int, str]).validate_python(data.get("patients"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or error.title
+            what = f"not a description of folds: {place}: {first['msg']}"
+            raise CohortError(BAD_FOLDS, what, remedy="make the folds again") from error
+        return cls(folds, test, patients)

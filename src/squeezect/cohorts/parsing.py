@@ -103,10 +103,11 @@ def read_cases(source: Path, *, require_labels: bool) -> tuple[Case, ...]:
         _case(row, Cells(cells, sheet.at(row), problems), source.parent)
         for row, cells in sheet.rows()
     ]
-    problems += missing_files(cases, sheet.name)
-    problems += contradictions(cases, sheet.name)
+    filled = [case for case in cases if case.patient and case.scan != source.parent]
+    problems += missing_files(filled, source)
+    problems += contradictions(filled, source)
     if require_labels and not problems:
-        problems += one_class(cases, sheet.name)
+        problems += one_class(cases, source)
     refuse(problems)
     return tuple(cases)
 
@@ -130,7 +131,7 @@ def _case(row: int, cells: Cells, folder: Path) -> Case:
     )
 
 
-def missing_files(cases: Sequence[Case], name: str) -> list[Problem]:
+def missing_files(cases: Sequence[Case], source: Path) -> list[Problem]:
     """A problem for each scan or mask that is not there; each file is looked for once."""
     there: dict[Path, bool] = {}
     problems = []
@@ -141,13 +142,12 @@ def missing_files(cases: Sequence[Case], name: str) -> list[Problem]:
             if path not in there:
                 there[path] = path.exists()
             if not there[path]:
-                problems.append(
-                    Problem(MISSING_SCAN, f"row {case.row} of {name}: {kind} {path} does not exist")
-                )
+                what = f"{_at(case.row, source)}: {kind} {_written(path, source)} does not exist"
+                problems.append(Problem(MISSING_SCAN, what))
     return problems
 
 
-def contradictions(cases: Sequence[Case], name: str) -> list[Problem]:
+def contradictions(cases: Sequence[Case], source: Path) -> list[Problem]:
     """Scans listed twice, patients with two labels for whole scans, patients on both sides."""
     problems = []
     seen: dict[object, int] = {}
@@ -156,29 +156,43 @@ def contradictions(cases: Sequence[Case], name: str) -> list[Problem]:
         key = (resolved[case.scan], case.element, case.point_mm)
         first = seen.setdefault(key, case.row)
         if first != case.row:
-            what = f"rows {first} and {case.row} of {name} are the same scan {case.scan}"
+            scan = _written(case.scan, source)
+            what = f"rows {first} and {case.row} of {source.name} are the same scan {scan}"
             problems.append(Problem(DUPLICATE_SCAN, what))
-    for group in patients_of(c for c in cases if c.patient).values():
+    for group in patients_of(cases).values():
         # Nodules of one patient may differ; a scan's label speaks of the patient.
-        whole = {c.label: c.row for c in group if c.point_mm is None and c.label is not None}
-        if len(whole) > 1:
-            rows = " and ".join(map(str, sorted(whole.values())[:2]))
-            what = f"rows {rows} of {name} are one patient with different labels"
+        labels: dict[int, int] = {}
+        for case in group:
+            if case.point_mm is None and case.label is not None:
+                labels.setdefault(case.label, case.row)
+        if len(labels) > 1:
+            first, second = sorted(labels.values())[:2]
+            what = f"rows {first} and {second} of {source.name} are one patient with two labels"
             problems.append(Problem(TWO_LABELS, what))
-        sides = {c.split or "train": c.row for c in group}
+        sides = {case.split or "train": case.row for case in group}
         if len(sides) > 1:
-            what = f"rows {sides['train']} (train) and {sides['test']} (test) of {name} are one "
-            problems.append(Problem(PATIENT_IN_TWO_PARTS, what + "patient"))
+            what = f"rows {sides['train']} (train) and {sides['test']} (test) of {source.name} "
+            problems.append(Problem(PATIENT_IN_TWO_PARTS, what + "are one patient"))
     return problems
 
 
-def one_class(cases: Sequence[Case], name: str) -> list[Problem]:
+def one_class(cases: Sequence[Case], source: Path) -> list[Problem]:
     """A problem if the labels are not 0, 1, ... with two classes at least."""
     labels = {c.label for c in cases if c.label is not None}
     if len(labels) >= 2 and labels == set(range(len(labels))):
         return []
     found = ", ".join(map(str, sorted(labels)[:10])) or "none"
-    return [Problem(ONE_CLASS, f"labels of {name} are {found}, not 0 and 1 (or 0, 1, 2, ...)")]
+    return [Problem(ONE_CLASS, f"labels of {source.name} are {found}, not 0 and 1 (or 0, 1, 2...)")]
+
+
+def _at(row: int, source: Path) -> str:
+    return f"row {row} of {source.name}"
+
+
+def _written(path: Path, source: Path) -> str:
+    """A path as the table has it, or as short as can be; never over two lines."""
+    text = portable(path, source.parent)
+    return text if text.isprintable() else repr(text)
 
 
 def write_cases(cases: Sequence[Case], path: Path) -> None:

@@ -87,7 +87,8 @@ def _decoded(path: Path) -> str:
 
 
 def _records(text: str, delimiter: str, name: str) -> Iterator[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for record in reader:
             values = [value.strip() for value in record]
