@@ -1,5 +1,6 @@
 """Arrays in, numbers with intervals out: scores, thresholds, curves and the report of a run."""
 
+from squeezect.evaluation.blocks import Block, Picture, PictureBlock, TableBlock
 from squeezect.evaluation.cases import Cases
 from squeezect.evaluation.estimates import Estimate, wilson
 from squeezect.evaluation.evaluation import Evaluation, Part
@@ -18,7 +19,7 @@ from squeezect.evaluation.ranking import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
 )
-from squeezect.evaluation.report import Block, TableBlock, evaluate
+from squeezect.evaluation.report import evaluate
 from squeezect.evaluation.thresholds import (
     Thresholds,
     cross_fitted_thresholds,
@@ -33,6 +34,8 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Part",
+    "Picture",
+    "PictureBlock",
     "ProbabilityScores",
     "TableBlock",
     "Thresholds",

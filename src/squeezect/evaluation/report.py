@@ -1,89 +1,105 @@
-"""From a run folder to its scores, as a JSON file and a page to read."""
+"""From a run folder to its scores, as a page to read and a JSON file beside it."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
+from squeezect.errors import Code, EvaluationError
+from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.evaluation import Evaluation, judge
+from squeezect.evaluation.history import read_histories
+from squeezect.evaluation.page import write_page
 from squeezect.evaluation.predictions import FILE, read_predictions
 
+BAD_RUN_FILE = Code(
+    "bad-run-file",
+    "A file that describes the run is not a JSON object.",
+    "restore the file or train the run again",
+)
 
-@dataclass(frozen=True)
-class Block:
-    """An extra section of a report.
-
-    Args:
-        title: its heading.
-        text: plain text, a paragraph per blank line.
-        data: numbers to put into the JSON file beside the page.
-    """
-
-    title: str
-    text: str = ""
-    data: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableBlock(Block):
-    """A section with a table.
-
-    Args:
-        columns: headings.
-        rows: cells, as many in each row as there are headings.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+FACTS = {
+    "recipe": ("recipe.json", ()),
+    "preparation": ("preparation.json", ()),
+    "environment": ("environment.json", ()),
+    "run": ("run.json", ("status", "version", "cohort", "cases", "patients", "positives")),
+}
+"""Files that say what the run was; of each, the keys that are shown (all if none are named)."""
 
 
 def evaluate(
-    run: Path,
+    run: Path | str,
     *,
     target_sensitivity: float = 0.9,
     bootstrap: int = 2000,
     seed: int = 0,
-    out: Path | None = None,
+    out: Path | str | None = None,
     extras: Sequence[Block] = (),
 ) -> Evaluation:
-    """Score a run, and write ``index.html`` and ``evaluation.json``.
+    """Score a run; write ``index.html``, one page that needs no network, and ``evaluation.json``.
+
+    Every score comes with a 95 % interval, per fold, pooled out of fold and on the test part, at
+    threshold 0.5 and at the threshold for `target_sensitivity`, which is never chosen on the cases
+    that it judges.
 
     Args:
-        run: folder of a finished run; ``predictions.csv`` is read from it.
-        target_sensitivity: the sensitivity that the second threshold is chosen for.
+        run: folder of a finished run; ``predictions.csv`` is read from it, and, where they are
+            there, ``recipe.json``, ``run.json`` and ``fold-*/history.csv``.
+        target_sensitivity: the sensitivity that the second threshold is chosen for, above 0 and
+            at most 1.
         bootstrap: number of resamples of patients.
         seed: of the resampling.
         out: folder to write into, ``report`` inside the run by default.
-        extras: further sections of the page.
+        extras: further sections of the page, whose numbers also go into the JSON file.
+
+    Returns:
+        The scores.
 
     Raises:
-        EvaluationError: if the predictions are missing, wrong, leaking or of one class only.
+        EvaluationError: `no-predictions`, `bad-prediction`, `duplicate-prediction`,
+            `patient-in-two-parts`, `single-class`, `bad-history` or `bad-run-file`, naming file
+            and line; `bad-choice`. Nothing is written then.
+
+    Example:
+        >>> evaluate("runs/demo").summary()  # doctest: +SKIP
     """
+    from squeezect.evaluation.sections import page_of
+
+    run = Path(run)
     evaluation = judge(
-        read_predictions(Path(run) / FILE),
-        run=Path(run).resolve().name,
+        read_predictions(run / FILE),
+        run=run.resolve().name,
         target_sensitivity=target_sensitivity,
         replicates=bootstrap,
         seed=seed,
     )
-    evaluation = replace(evaluation)
-    folder = Path(out) if out else Path(run) / "report"
-    data = evaluation.as_dict() | {"extras": {block.title: dict(block.data) for block in extras}}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "evaluation.json", json.dumps(data, indent=1, allow_nan=False))
+    evaluation = replace(evaluation, facts=read_facts(run))
+    page = page_of(evaluation, read_histories(run), extras)
+    data = evaluation.as_dict() | {"extras": [block.as_dict() for block in extras]}
+    write_page(Path(out) if out else run / "report", page, data, name="evaluation")
     return evaluation
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that it is either there whole or not at all."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+def read_facts(run: Path) -> dict[str, object]:
+    """What a run says of itself: recipe, preparation, environment, counts.
+
+    Args:
+        run: the run folder; files that are not there are left out.
+
+    Raises:
+        EvaluationError: `bad-run-file`.
+    """
+    facts: dict[str, object] = {}
+    for name, (file, keys) in FACTS.items():
+        path = run / file
+        if not path.is_file():
+            continue
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise EvaluationError(BAD_RUN_FILE, f"{file} of run {run.name} is not JSON") from error
+        if not isinstance(found, Mapping):
+            raise EvaluationError(BAD_RUN_FILE, f"{file} of run {run.name} is not a JSON object")
+        facts[name] = {key: found[key] for key in keys or found if key in found}
+        facts |= {"skipped": found["skipped"]} if found.get("skipped") else {}
+    return facts
