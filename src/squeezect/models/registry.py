@@ -1,0 +1,132 @@
+"""Networks by name: one dictionary, filled by a decorator.
+
+Names are known without importing PyTorch; a network's module is imported when it is made.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from squeezect.errors import Code, ModelError
+from squeezect.scan import Shape
+
+if TYPE_CHECKING:
+    from squeezect.models.classifier import Classifier
+
+UNKNOWN_MODEL = Code(
+    "unknown-model",
+    "There is no network of this name.",
+    "choose one that squeezect models lists",
+)
+BAD_OPTION = Code(
+    "bad-model-option",
+    "A network has no such option, or the option has a value it cannot take.",
+    "correct the option; squeezect models lists the options of each network",
+)
+TWICE = Code("model-twice", "Two networks ask for one name.", "give one of them another name")
+
+HOMES: dict[str, str] = {
+    "squeezenet3d": "squeezect.models.squeezenet3d",
+    "squeezenet3d-modern": "squeezect.models.modern",
+}
+"""Module that registers each name."""
+
+
+class Options(BaseModel):
+    """What a network can be asked for; each network extends it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: int = 2
+    channels: int = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network.
+
+    Args:
+        name: what users call it.
+        summary: one line on the idea.
+        source: the paper it comes from.
+        options: the type of its options.
+        make: from options to the network.
+        example: smallest sensible input shape [z, y, x], used by tests and operation counts.
+    """
+
+    name: str
+    summary: str
+    source: str
+    options: type[Options]
+    make: "Callable[[Options], Classifier]"
+    example: Shape
+
+
+REGISTRY: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> None:
+    """Make a network known by its name.
+
+    Raises:
+        ModelError: `model-twice`.
+    """
+    if entry.name in REGISTRY:
+        raise ModelError(TWICE, f"model {entry.name!r} is registered already")
+    REGISTRY[entry.name] = entry
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of all networks."""
+    return tuple(HOMES)
+
+
+def entry(name: str) -> Entry:
+    """The registered network of a name.
+
+    Raises:
+        ModelError: `unknown-model`.
+    """
+    if name not in HOMES:
+        raise ModelError(UNKNOWN_MODEL, f"no model {name!r}; there are {', '.join(HOMES)}")
+    import_module(HOMES[name])
+    return REGISTRY[name]
+
+
+def create_model(
+    name: str,
+    *,
+    classes: int = 2,
+    channels: int = 1,
+    options: Mapping[str, object] | None = None,
+) -> "Classifier":
+    """A network with fresh weights.
+
+    Args:
+        name: see `model_names`.
+        classes: number of classes.
+        channels: of the input.
+        options: further options of this network.
+
+    Raises:
+        ModelError: `unknown-model` or `bad-model-option`.
+
+    Example:
+        >>> sum(p.numel() for p in create_model("squeezenet3d").parameters())
+        1861186
+    """
+    found = entry(name)
+    asked = {"classes": classes, "channels": channels, **(options or {})}
+    try:
+        return found.make(found.options.model_validate(asked))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        known = ", ".join(found.options.model_fields)
+        raise ModelError(
+            BAD_OPTION,
+            f"model {name}: option {field} = {first['input']!r}: {first['msg']}; it has {known}",
+        ) from error
