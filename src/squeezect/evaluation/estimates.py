@@ -1,7 +1,7 @@
 """A number with its 95 % interval, made in closed form or by resampling patients."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -172,7 +172,12 @@ def resamples(cases: Cases, *, replicates: int, seed: int) -> Iterator[FloatArra
 
 
 def bootstrap(
-    statistics: Mapping[str, Statistic], cases: Cases, *, replicates: int = 2000, seed: int = 0
+    statistics: Mapping[str, Statistic],
+    cases: Cases,
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+    recentre: Collection[str] = (),
 ) -> dict[str, Estimate]:
     """Percentile intervals of several statistics from the same resamples of patients.
 
@@ -183,6 +188,8 @@ def bootstrap(
         cases: the cases.
         replicates: number of resamples.
         seed: of the random numbers.
+        recentre: statistics that resampling itself makes larger, as it does to mean absolute
+            gaps; their resamples are moved so that their median is the value, and end at 0.
 
     Returns:
         An estimate per name.
@@ -197,16 +204,25 @@ def bootstrap(
     every = np.ones((1, cases.n))
     return {
         name: percentile_estimate(
-            float(statistic(cases, every)[0]), np.concatenate(drawn[name]), n=cases.n
+            float(statistic(cases, every)[0]),
+            np.concatenate(drawn[name]),
+            n=cases.n,
+            recentre=name in recentre,
         )
         for name, statistic in statistics.items()
     }
 
 
-def percentile_estimate(value: float, drawn: FloatArray, *, n: int) -> Estimate:
+def percentile_estimate(
+    value: float, drawn: FloatArray, *, n: int, recentre: bool = False
+) -> Estimate:
     """The 2.5 % and 97.5 % percentiles of the defined resamples around a value."""
     defined = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not defined.size:
         return undefined("one class only")
     low, high = np.quantile(defined, (0.025, 0.975)).tolist()
-    return Estimate(value, low, high, n, f"bootstrap of patients, {defined.size} resamples")
+    method = f"bootstrap of patients, {defined.size} resamples"
+    if recentre:
+        shift = value - float(np.median(defined))
+        low, high, method = max(0.0, low + shift), high + shift, f"{method}, recentred"
+    return Estimate(value, low, high, n, method)

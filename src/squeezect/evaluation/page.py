@@ -22,11 +22,13 @@ class Card:
 
     Args:
         title: what it is.
+        note: under which condition, in a few words.
         estimate: the number.
         meaning: what it says, in plain words.
     """
 
     title: str
+    note: str
     estimate: Estimate
     meaning: str
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from squeezect.evaluation.cases import Cases
+from squeezect.evaluation.curves import Curve
+from squeezect.evaluation.decisions import Confusion
 from squeezect.evaluation.estimates import Estimate
-from squeezect.evaluation.metrics import CalibrationBin, Confusion
-from squeezect.evaluation.ranking import Curve
+from squeezect.evaluation.probabilities import CalibrationBin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,9 @@ def calibration_figure(curves: Mapping[str, Sequence[CalibrationBin]]) -> "Figur
             [group.observed.high - group.observed.value for group in groups],
         ]
         axes.errorbar(x, y, yerr=reach, fmt="none", ecolor=colour, elinewidth=1, alpha=0.5)
-        axes.plot(x, y, color=colour, ls=line, lw=1.4, marker="o", ms=4.5, label=name)
+        axes.plot(
+            x, y, color=colour, ls=line, lw=1.4, marker="o", ms=4.5, label=name, clip_on=False
+        )
     if len(curves) > 1:
         axes.legend(loc="upper left", fontsize=8, frameon=False)
     return _figure_of(axes)
@@ -130,13 +133,14 @@ def confusion_figure(confusion: Confusion) -> "Figure":
         share = shares[row, column]
         ink = "white" if share > 0.65 else INK
         axes.text(column, row - 0.06, str(count), ha="center", color=ink, size=17, weight="bold")
-        axes.text(column, row + 0.2, f"{share:.0%}", ha="center", color=ink, size=9)
+        axes.text(column, row + 0.2, f"{100 * share:.0f} %", ha="center", color=ink, size=9)
     axes.set_xticks([0, 1], ["negative", "positive"])
     axes.set_yticks([0, 1], ["negative", "positive"], rotation=90, va="center")
     axes.set_xlabel("called")
     axes.set_ylabel("truly")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
     return _figure_of(axes)
 
 
@@ -147,6 +151,8 @@ def score_figure(cases: Cases, thresholds: Mapping[str, float]) -> "Figure":
         cases: labels and probabilities.
         thresholds: by name.
     """
+    from matplotlib.ticker import MaxNLocator
+
     axes = _axes(4.4, 3.5)
     edges = np.linspace(0, 1, 26)
     for label, name, colour, sign in ((True, "positive", ORANGE, 1), (False, "negative", BLUE, -1)):
@@ -161,8 +167,8 @@ def score_figure(cases: Cases, thresholds: Mapping[str, float]) -> "Figure":
     axes.set_xlabel("predicted probability")
     axes.set_ylabel("scans (negatives downwards)")
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-    axes.legend(fontsize=8, frameon=False, loc="upper center", ncols=2)
-    axes.set_ylim(-reach, reach * 1.35)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8, frameon=False, loc="lower center", ncols=2, bbox_to_anchor=(0.5, 1.0))
     return _figure_of(axes)
 
 

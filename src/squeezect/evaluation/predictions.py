@@ -1,13 +1,15 @@
 """The predictions of a run, read from ``predictions.csv`` and checked before anything is scored."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from squeezect.errors import Code, EvaluationError
-from squeezect.evaluation.cases import Cases, FloatArray, IntArray
+from squeezect.evaluation.cases import BoolArray, Cases, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +53,29 @@ class Predicted:
         row: row of each case in the cohort table, shape (n,).
         fold: fold whose network predicted it; -1 where several were averaged, shape (n,).
         spread: standard deviation over the networks, 0 where there is one, shape (n,).
+        extra: further columns of the table by name, as text, each of shape (n,).
     """
 
     cases: Cases
     row: IntArray
     fold: IntArray
     spread: FloatArray
+    extra: Mapping[str, npt.NDArray[np.str_]] = field(default_factory=dict)
+
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether each case was predicted by one network that did not train on its patient."""
+        return bool((self.fold >= 0).all())
+
+    def select(self, chosen: BoolArray) -> Self:
+        """Some of the cases."""
+        return type(self)(
+            self.cases.select(chosen),
+            self.row[chosen],
+            self.fold[chosen],
+            self.spread[chosen],
+            {name: values[chosen] for name, values in self.extra.items()},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +95,8 @@ def read_predictions(path: Path) -> Predictions:
     """Read and check a table of predictions.
 
     Columns: ``row`` (in the cohort table, from 1), ``patient``, ``part`` (``validation`` or
-    ``test``), ``fold``, ``label`` (0 or 1), ``probability`` (of class 1).
+    ``test``), ``fold``, ``label`` (0 or 1), ``probability`` (of class 1). Any other column, such
+    as ``diameter_mm``, is kept to tell subgroups apart.
 
     Args:
         path: the CSV file.
@@ -114,7 +134,7 @@ def _table(path: Path) -> "pd.DataFrame":
     if missing or raw.empty:
         what = f"has no column {missing[0]!r}" if missing else "has no line below its header"
         raise EvaluationError(NO_PREDICTIONS, f"{path.name} of run {path.parent.name} {what}")
-    table = raw[list(COLUMNS)].copy()
+    table = raw.copy()
     for name in ("row", "fold", "label", "probability"):
         table[name] = pd.to_numeric(raw[name], errors="coerce")
     for name, allowed in (
@@ -179,6 +199,7 @@ def _single(table: "pd.DataFrame") -> Predicted:
         table["row"].to_numpy(),
         table["fold"].to_numpy(),
         np.zeros(len(table)),
+        _extra(table),
     )
 
 
@@ -191,4 +212,9 @@ def _averaged(table: "pd.DataFrame") -> Predicted:
         first.index.to_numpy(),
         np.full(len(first), -1),
         np.asarray(by_row["probability"].std(ddof=0), dtype=float),
+        _extra(first),
     )
+
+
+def _extra(table: "pd.DataFrame") -> dict[str, npt.NDArray[np.str_]]:
+    return {str(c): table[c].to_numpy(str) for c in table.columns if c not in COLUMNS}

@@ -1,4 +1,4 @@
-"""How well scores rank positives above negatives: areas with intervals, and curves with bands."""
+"""How well scores rank positives above negatives: areas with intervals."""
 
 import math
 from dataclasses import dataclass
@@ -13,32 +13,67 @@ from squeezect.evaluation.estimates import (
     Estimate,
     bootstrap,
     on_logit_scale,
-    resamples,
+    undefined,
     wilson,
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A curve through points, with a pointwise 95 % band.
+@dataclass(frozen=True)
+class RankingScores:
+    """How well the probabilities rank class 1 above class 0.
 
     Args:
-        x: abscissae, ascending, shape (points,).
-        y: ordinates, shape (points,).
-        grid: abscissae of the band, shape (grid,).
-        low: lower edge of the band, shape (grid,).
-        high: upper edge of the band, shape (grid,).
+        roc_auc: area under the ROC curve.
+        pr_auc: area under the precision-recall curve.
+        sensitivity_at_specificity: best sensitivity at a specificity of at least 0.9.
+        specificity_at_sensitivity: best specificity at a sensitivity of at least 0.9.
     """
 
-    x: FloatArray
-    y: FloatArray
-    grid: FloatArray
-    low: FloatArray
-    high: FloatArray
+    roc_auc: Estimate
+    pr_auc: Estimate
+    sensitivity_at_specificity: Estimate
+    specificity_at_sensitivity: Estimate
 
-    def as_dict(self) -> dict[str, list[float]]:
-        """The points as plain JSON, rounded to 1e-6."""
-        return {"x": np.round(self.x, 6).tolist(), "y": np.round(self.y, 6).tolist()}
+    def estimates(self) -> dict[str, Estimate]:
+        """All scores by name."""
+        return {
+            "roc_auc": self.roc_auc,
+            "pr_auc": self.pr_auc,
+            "sensitivity_at_specificity": self.sensitivity_at_specificity,
+            "specificity_at_sensitivity": self.specificity_at_sensitivity,
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        """The scores as plain JSON."""
+        return {name: estimate.as_dict() for name, estimate in self.estimates().items()}
+
+
+def ranking_scores_of(cases: Cases, *, replicates: int = 2000, seed: int = 0) -> RankingScores:
+    """All ranking scores of packed cases; undefined where there is one class only.
+
+    Args:
+        cases: labels, scores and patients.
+        replicates: number of resamples.
+        seed: of the random numbers.
+
+    Raises:
+        EvaluationError: `bad-choice`, if `replicates` is below 1.
+    """
+    if not 0 < cases.positives < cases.n:
+        return RankingScores(*[undefined("one class only")] * 4)
+    statistics = {
+        "pr_auc": weighted.average_precision,
+        "sensitivity_at_specificity": weighted.sensitivity_at(0.9),
+        "specificity_at_sensitivity": weighted.specificity_at(0.9),
+    }
+    drawn = bootstrap(statistics, cases, replicates=replicates, seed=seed)
+    mirrored = Cases(~cases.label, -cases.score, cases.patient)
+    return RankingScores(
+        roc_auc=roc_auc_of(cases),
+        pr_auc=widened(drawn["pr_auc"], cases),
+        sensitivity_at_specificity=widened(drawn["sensitivity_at_specificity"], cases),
+        specificity_at_sensitivity=widened(drawn["specificity_at_sensitivity"], mirrored),
+    )
 
 
 def placements(cases: Cases) -> tuple[FloatArray, float]:
@@ -266,67 +301,3 @@ def specificity_at_sensitivity(
     return sensitivity_at_specificity(
         *flipped, sensitivity, patients=patients, replicates=replicates, seed=seed
     )
-
-
-def roc_curve(cases: Cases, *, replicates: int = 500, seed: int = 0) -> Curve:
-    """False positive rate against sensitivity, with a band from resampled patients.
-
-    Args:
-        cases: cases of both classes.
-        replicates: number of resamples.
-        seed: of the random numbers.
-
-    Raises:
-        EvaluationError: `one-class` or `bad-choice`.
-    """
-    grid = np.linspace(0, 1, 101)
-
-    def rows(weights: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        hits, alarms = weighted.counts_above(cases, weights)
-        kept = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
-        zero = [0.0]
-        return [
-            (np.concatenate([zero, a / a[-1]]), np.concatenate([zero, h / h[-1]]))
-            for h, a in zip(hits[kept], alarms[kept], strict=True)
-        ]
-
-    cases.both_classes()
-    x, y = rows(np.ones((1, cases.n)))[0]
-    drawn = [
-        np.interp(grid, *row)
-        for weights in resamples(cases, replicates=replicates, seed=seed)
-        for row in rows(weights)
-    ]
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return Curve(x, y, grid, low, high)
-
-
-def precision_recall_curve(cases: Cases, *, replicates: int = 500, seed: int = 0) -> Curve:
-    """Sensitivity (recall) against precision, with a band from resampled patients.
-
-    Args:
-        cases: cases of both classes.
-        replicates: number of resamples.
-        seed: of the random numbers.
-
-    Raises:
-        EvaluationError: `one-class` or `bad-choice`.
-    """
-    grid = np.linspace(0.01, 1, 100)
-    cases.both_classes()
-
-    def rows(weights: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        hits, alarms = weighted.counts_above(cases, weights)
-        kept = (hits[:, -1] > 0) & (alarms[:, -1] > 0)
-        precision = np.nan_to_num(weighted.ratio(hits, hits + alarms))
-        return list(zip(hits[kept] / hits[kept, -1:], precision[kept], strict=True))
-
-    x, y = rows(np.ones((1, cases.n)))[0]
-    drawn = [
-        # A recall on the grid is served by the first threshold that reaches it.
-        precision[np.searchsorted(recall, grid - weighted.SLACK).clip(max=recall.size - 1)]
-        for weights in resamples(cases, replicates=replicates, seed=seed)
-        for recall, precision in rows(weights)
-    ]
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    return Curve(x, y, grid, low, high)

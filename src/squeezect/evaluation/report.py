@@ -7,10 +7,11 @@ from pathlib import Path
 
 from squeezect.errors import Code, EvaluationError
 from squeezect.evaluation.blocks import Block
-from squeezect.evaluation.evaluation import Evaluation, judge
 from squeezect.evaluation.history import read_histories
+from squeezect.evaluation.judging import judge
 from squeezect.evaluation.page import write_page
 from squeezect.evaluation.predictions import FILE, read_predictions
+from squeezect.evaluation.results import Evaluation
 
 BAD_RUN_FILE = Code(
     "bad-run-file",

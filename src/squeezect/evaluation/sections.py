@@ -9,9 +9,9 @@ from squeezect.evaluation import plots
 from squeezect.evaluation.baselines import guessing
 from squeezect.evaluation.blocks import Block, Picture, PictureBlock, TableBlock
 from squeezect.evaluation.estimates import Estimate
-from squeezect.evaluation.evaluation import Evaluation, Part
 from squeezect.evaluation.history import History
 from squeezect.evaluation.page import Card, Page
+from squeezect.evaluation.results import Evaluation, Part
 from squeezect.evaluation.words import WORDS
 
 TITLES = {"test": "Test part", "out of fold": "Out of fold"}
@@ -66,37 +66,45 @@ def _cards(evaluation: Evaluation) -> list[Card]:
     part = evaluation.headline
     decisions = part.at_target or part.at_half
     counts = decisions.confusion
-    limit = "0.5"
+    limit = "at threshold 0.5"
     if part.at_target:
-        limit = f"for {evaluation.thresholds.sensitivity:.0%} sensitivity"
-    auc = part.ranking.roc_auc
+        limit = f"at the threshold for {percent(evaluation.thresholds.sensitivity)} sensitivity"
     positives, negatives = part.cases.positives, part.cases.negatives
     right = counts.true_positives + counts.true_negatives
     return [
         Card(
             "ROC AUC",
-            auc,
+            "over all thresholds",
+            part.ranking.roc_auc,
             "How often a positive scan gets a higher probability than a negative one; 0.5 is"
             " guessing, 1 is perfect.",
         ),
         Card(
-            f"Sensitivity, threshold {limit}",
+            "Sensitivity",
+            limit,
             decisions.sensitivity,
             f"{counts.true_positives} of {positives} positive scans were called positive.",
         ),
         Card(
-            f"Specificity, threshold {limit}",
+            "Specificity",
+            limit,
             decisions.specificity,
             f"{counts.true_negatives} of {negatives} negative scans were called negative;"
             f" {counts.false_positives} were false alarms.",
         ),
         Card(
-            f"Accuracy, threshold {limit}",
+            "Accuracy",
+            limit,
             decisions.accuracy,
             f"{right} of {part.cases.n} scans were called right; always calling the larger class"
             f" gets {guessing(part.cases)['accuracy']:.3f}.",
         ),
     ]
+
+
+def percent(share: float) -> str:
+    """A share as whole percent."""
+    return f"{100 * share:.0f} %"
 
 
 def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[str]:
@@ -113,7 +121,7 @@ def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[s
         if count < 30:
             found.append(
                 f"There are only {count} {name} scans: read the intervals, not the numbers. One"
-                f" scan more or less called right moves a share by {1 / max(1, count):.0%}."
+                f" scan more or less called right moves a share by {percent(1 / max(1, count))}."
             )
     if not evaluation.test:
         found.append(
@@ -130,8 +138,8 @@ def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[s
     gap = overfit(histories)
     if gap and gap[0] - gap[1] > 0.1:
         found.append(
-            f"The networks overfit: at the end of training they call {gap[0]:.0%} of their training"
-            f" scans right, but {gap[1]:.0%} of the tuning scans."
+            f"The networks overfit: at the end of training they call {percent(gap[0])} of their training"
+            f" scans right, but {percent(gap[1])} of the tuning scans."
         )
     error = part.probability.calibration_error
     if error.defined and error.low > 0.05:
@@ -171,7 +179,7 @@ def part_blocks(evaluation: Evaluation, part: Part) -> list[Block]:
             " was seen in training."
         )
         limit = f"{evaluation.thresholds.pooled:.3f}"
-        how = f"{limit}, the highest that reaches {target:.0%} sensitivity on the out-of-fold scans"
+        how = f"{limit}, the highest that reaches {percent(target)} sensitivity on the out-of-fold scans"
     else:
         text = (
             "Each scan was judged once, by the one network that did not train on its patient. The"
@@ -180,7 +188,7 @@ def part_blocks(evaluation: Evaluation, part: Part) -> list[Block]:
         limits = evaluation.thresholds.per_fold.values()
         span = f"{min(limits):.3f} to {max(limits):.3f}" if limits else ""
         how = (
-            f"{span} by fold, chosen on the other folds to reach {target:.0%} sensitivity there, so"
+            f"{span} by fold, chosen on the other folds to reach {percent(target)} sensitivity there, so"
             " that no scan helps to choose the threshold that judges it"
         )
     if part.at_target:
@@ -235,7 +243,7 @@ def _pictures(evaluation: Evaluation, part: Part) -> list[Picture]:
             Picture(
                 plots.image(plots.confusion_figure(part.at_target.confusion)),
                 f"Confusion matrix at the threshold for"
-                f" {evaluation.thresholds.sensitivity:.0%} sensitivity.",
+                f" {percent(evaluation.thresholds.sensitivity)} sensitivity.",
             )
         )
     return pictures
@@ -251,7 +259,7 @@ def _score_table(part: Part) -> TableBlock:
             (
                 WORDS[name].title + (" (lower is better)" if WORDS[name].better == "lower" else ""),
                 *_cells(estimate),
-                f"{guess[name]:.3f}",
+                f"{guess[name]:.3f}" if name in guess else "–",
                 WORDS[name].meaning,
             )
             for name, estimate in scores.items()
@@ -264,7 +272,7 @@ def _decision_table(part: Part, target: float) -> TableBlock:
     other = part.at_target.estimates() if part.at_target else None
     guess = guessing(part.cases)
     heads = ["Decisions", "At threshold 0.5"]
-    heads += [f"At the {target:.0%} sensitivity threshold"] if other else []
+    heads += [f"At the {percent(target)} sensitivity threshold"] if other else []
     rows = [
         (
             WORDS[name].title,
