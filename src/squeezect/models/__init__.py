@@ -12,7 +12,7 @@ __all__ = ["Classifier", "create_model", "model_names"]
 
 def __getattr__(name: str) -> object:
     if name == "Classifier":
-        from squeezect.models.classifier import Classifier as found
+        from squeezect.models import classifier
 
-        return found
+        return classifier.Classifier
     raise AttributeError(f"module 'squeezect.models' has no attribute {name!r}")

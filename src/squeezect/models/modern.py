@@ -1,4 +1,4 @@
-"""SqueezeNet3D as one would train it today: normalised, with bypasses and a map fine enough to point.
+"""SqueezeNet3D as one would train it today: normalised, with bypasses and a map that can point.
 
 The fire modules are the paper's. What differs, and why:
 

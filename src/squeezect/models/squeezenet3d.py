@@ -1,8 +1,8 @@
 """SqueezeNet3D as its paper prints it, layer by layer.
 
 B. B. Ahn, "The Compact 3D Convolutional Neural Network for Medical Images", 2017, figure 4; after
-Iandola et al., "SqueezeNet", 2016. Every convolution has a bias and, but for the last, a ReLU; there
-is no normalisation. The last has none, so the logits are the mean of the class map.
+Iandola et al., "SqueezeNet", 2016. Every convolution has a bias and, but for the last, a ReLU;
+there is no normalisation. The last has none, so the logits are the mean of the class map.
 """
 
 import torch

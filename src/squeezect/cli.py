@@ -1,0 +1,279 @@
+"""The command line: each verb builds types, calls one public function and prints."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from squeezect import __version__
+from squeezect.errors import SqueezeCTError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+app = typer.Typer(
+    name="squeezect",
+    help="Read any chest CT safely, classify it with compact 3D networks, judge and explain the "
+    "answer. Research software; not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+ScanPath = Annotated[Path, typer.Argument(help="DICOM folder, zip, .mhd, .mha, .nii.gz or .nrrd.")]
+RunPath = Annotated[Path, typer.Argument(help="Run folder written by squeezect train.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the result.")]
+Series = Annotated[str | None, typer.Option(help="Series to read, as squeezect inspect names it.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that read and prepare scans.")]
+
+
+class Bars:
+    """Progress bars by stage; made on first use, silent when asked or not on a terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bars: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` of a stage are done."""
+        if self.quiet:
+            return
+        if not sys.stderr.isatty():
+            self._line(stage, done, total, note)
+            return
+        bars = self._open()
+        if stage not in self._tasks:
+            self._tasks[stage] = bars.add_task(stage, total=total, note=note)
+        bars.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def _line(self, stage: str, done: int, total: int, note: str) -> None:
+        """Without a terminal: one line per tenth of a stage, so that logs stay short."""
+        tenth = 10 * done // max(total, 1)
+        if self._told.get(stage) != tenth:
+            self._told[stage] = tenth
+            print(f"{stage}: {10 * tenth} % {note}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def _open(self) -> "RichProgress":
+        from rich import progress as rich
+        from rich.console import Console
+
+        if self._bars is None:
+            self._bars = rich.Progress(
+                rich.TextColumn("{task.description:<16}"),
+                rich.BarColumn(),
+                rich.TaskProgressColumn(),
+                rich.TimeRemainingColumn(),
+                rich.TextColumn("{task.fields[note]}"),
+                console=Console(stderr=True),
+            )
+            self._bars.start()
+        return self._bars
+
+
+def show(data: Mapping[str, object]) -> None:
+    """Print a result as JSON."""
+    typer.echo(json.dumps(data, indent=1))
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"squeezect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(min=24, help="Synthetic patients.")] = 96,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the patients and the training.")] = 0,
+    workers: Workers = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole line on synthetic chest CTs: write, prepare, train, judge, predict, explain."""
+    from squeezect.demo import run_demo
+
+    with Bars(quiet=quiet) as bars:
+        result = run_demo(out, patients=patients, seed=seed, workers=workers, progress=bars)
+    typer.echo(result.summary())
+
+
+@app.command()
+def inspect(
+    path: ScanPath,
+    series: Series = None,
+    json_: Json = False,
+    keep_ids: Annotated[bool, typer.Option(help="Show UIDs as they are.")] = False,
+) -> None:
+    """Say what is in a folder or file, which series would be read, and what speaks against it."""
+    from squeezect.publishing.inspection import inspect_path
+
+    report = inspect_path(path, series=series, keep_ids=keep_ids)
+    if json_:
+        show(report.as_dict())
+    else:
+        report.print()
+    raise typer.Exit(0 if report.usable else 1)
+
+
+@app.command()
+def prepare(
+    path: ScanPath,
+    out: Annotated[Path, typer.Option("--out", "-o", help=".nii.gz, .mha or .nrrd to write.")],
+    size: Annotated[int, typer.Option(min=16, help="Side of the cube in voxels.")] = 128,
+    crop: Annotated[str, typer.Option(help="none, or lungs.")] = "none",
+    series: Series = None,
+) -> None:
+    """Write the network's input for one scan as an image, in its place in space."""
+    from squeezect.preparation import parse_preparation, prepare_file
+
+    recipe = parse_preparation({"size": (size, size, size), "crop": crop})
+    typer.echo(f"wrote {prepare_file(path, recipe, out, series=series)}")
+
+
+@app.command()
+def models(json_: Json = False) -> None:
+    """List the networks by name, with input, parameters and operations."""
+    from squeezect.models.catalogue import catalogue
+
+    rows = catalogue()
+    if json_:
+        show({"models": [row.as_dict() for row in rows]})
+    else:
+        for row in rows:
+            typer.echo(str(row))
+
+
+@app.command()
+def train(
+    cohort: Annotated[Path, typer.Argument(help="CSV with scan, patient, label[, split].")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="modern, paper, or a .toml file.")
+    ] = "modern",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")] = Path(
+        "runs/latest"
+    ),
+    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option(help="Leave out scans that cannot be read.")
+    ] = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Cross-validate a recipe on a cohort: patient-grouped folds, fresh weights in each.
+
+    The CSV names one scan per row: its path (relative to the CSV), the patient it belongs to, and
+    the label 0 or 1. A column "split" with train or test keeps the test rows untouched until the
+    end. A killed run goes on where it was when the same command is given again.
+    """
+    from squeezect.cohorts import Cohort
+    from squeezect.training import Recipe, cross_validate
+
+    plan = Recipe.load(recipe, folds=folds, epochs=epochs, seed=seed)
+    who = Cohort.read(cohort)
+    with Bars(quiet=quiet) as bars:
+        cross_validate(
+            who,
+            plan,
+            out,
+            store=store,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            progress=bars,
+        )
+    typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    out: Out = None,
+    sensitivity: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Sensitivity the threshold has to reach.")
+    ] = 0.9,
+    json_: Json = False,
+) -> None:
+    """Judge a run on cases its networks never saw: scores with intervals, curves, report."""
+    from squeezect.evaluation import evaluate as judge
+
+    evaluation = judge(run, target_sensitivity=sensitivity, out=out)
+    if json_:
+        show(evaluation.as_dict())
+    else:
+        typer.echo(evaluation.summary())
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    scans: Annotated[list[Path], typer.Argument(help="One or more scans.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pages and maps.")] = Path(
+        "predictions"
+    ),
+    series: Series = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Go on in spite of this refusal; repeatable.")
+    ] = None,
+    engine: Annotated[
+        Literal["auto", "openvino", "torch"], typer.Option(help="What computes.")
+    ] = "auto",
+    json_: Json = False,
+) -> None:
+    """Answer for scans: probability, heat map, pictures and a page for each."""
+    from squeezect.publishing.answers import answer_scans
+
+    answers = answer_scans(run, scans, out, series=series, allow=allow or (), engine=engine)
+    if json_:
+        show({"predictions": [answer.as_dict() for answer in answers]})
+    else:
+        for answer in answers:
+            typer.echo(str(answer))
+    raise typer.Exit(2 if any(answer.error for answer in answers) else 0)
+
+
+@app.command()
+def export(run: RunPath) -> None:
+    """Write the networks of a run for OpenVINO, checked to give the same answers."""
+    from squeezect.session import export_run
+
+    for folder in export_run(run):
+        typer.echo(f"exported {folder}")
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line on stderr and exit status 2."""
+    try:
+        app()
+    except SqueezeCTError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("stopped; give the same command again to go on", err=True)
+        sys.exit(130)

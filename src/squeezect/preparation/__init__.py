@@ -1,0 +1,25 @@
+"""Scan in, network input out: exactly, on its own grid, kept in a store."""
+
+from squeezect.preparation.lungs import LungFigures, Lungs, check_chest, find_lungs
+from squeezect.preparation.pipeline import (
+    Preparation,
+    Volume,
+    parse_preparation,
+    prepare,
+    prepare_file,
+)
+from squeezect.preparation.store import Filled, Store
+
+__all__ = [
+    "Filled",
+    "LungFigures",
+    "Lungs",
+    "Preparation",
+    "Store",
+    "Volume",
+    "check_chest",
+    "find_lungs",
+    "parse_preparation",
+    "prepare",
+    "prepare_file",
+]

@@ -1,0 +1,208 @@
+"""A trained run, open and ready: scan in, explained answer out."""
+
+import json
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from squeezect.checkpoint import CARD_FILE, Card, read_card
+from squeezect.errors import CheckpointError, Code, Finding, PreparationError
+from squeezect.explanation import Heatmap, explain
+from squeezect.preparation import LungFigures, Preparation, Volume, check_chest, prepare
+from squeezect.runtime import Engine, EngineName, Output, export, open_engine
+from squeezect.scan import Scan
+
+NO_RUN = Code(
+    "no-run",
+    "There is no finished run at this path.",
+    "name the folder that squeezect train wrote, after it has finished",
+)
+REFUSED = Code(
+    "refused-scan",
+    "The scan is not one that the model may answer for.",
+    "give a chest CT, or override the finding by its code with --allow (recorded in the result)",
+)
+
+OPERATING_POINT = "sensitivity-90"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """An answer: how likely, where from, and how far to trust it.
+
+    Args:
+        probability: of class 1, mean of the networks of the run.
+        fold_probabilities: of each network.
+        threshold: probability from which the run calls a scan positive.
+        heatmap: where the evidence is, on the scan's grid; None where the model has no map.
+        findings: what reading and checking found worth saying.
+        scan_identity: pseudonym of the scan.
+        model: name of the network.
+        engine: what computed it.
+        run: name of the run.
+        preparation: how the scan became input.
+        lungs: figures of the lungs.
+        seconds: time spent by step.
+    """
+
+    probability: float
+    fold_probabilities: tuple[float, ...]
+    threshold: float
+    heatmap: Heatmap | None
+    findings: tuple[Finding, ...]
+    scan_identity: str
+    model: str
+    engine: str
+    run: str
+    preparation: Preparation
+    lungs: LungFigures | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def positive(self) -> bool:
+        """Whether the probability reaches the run's threshold."""
+        return self.probability >= self.threshold
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the networks' probabilities; 0 for a single one."""
+        return float(np.std(self.fold_probabilities))
+
+
+@dataclass(frozen=True)
+class Session:
+    """The networks of a run, loaded once, answering many scans.
+
+    Args:
+        run: name of the run.
+        card: what the networks have in common.
+        engines: one per network.
+        threshold: probability from which a scan is called positive.
+
+    Example:
+        >>> session = Session.open("runs/demo")            # doctest: +SKIP
+        >>> session.predict(read_scan("patient01/"))       # doctest: +SKIP
+    """
+
+    run: str
+    card: Card
+    engines: tuple[Engine, ...]
+    threshold: float = 0.5
+
+    @classmethod
+    def open(cls, run: str | Path, *, engine: EngineName = "auto") -> Self:
+        """Load a run folder, or a single checkpoint folder.
+
+        Args:
+            run: folder written by training, or one of its ``fold-K`` folders.
+            engine: ``auto``, ``openvino`` or ``torch``.
+
+        Raises:
+            CheckpointError: `no-run`, `checkpoint-missing` or `checkpoint-damaged`.
+        """
+        folder = Path(run)
+        if (folder / CARD_FILE).is_file():
+            card = read_card(folder)
+            threshold = card.thresholds.get(OPERATING_POINT, 0.5)
+            return cls(folder.name, card, (open_engine(folder, engine=engine),), threshold)
+        folds = sorted(p.parent for p in folder.glob(f"fold-*/{CARD_FILE}"))
+        threshold = _threshold(folder)
+        engines = tuple(open_engine(fold, engine=engine) for fold in folds)
+        return cls(folder.resolve().name, read_card(folds[0]), engines, threshold)
+
+    def predict(self, scan: Scan, *, allow: Collection[str] = ()) -> Prediction:
+        """Answer for one scan.
+
+        Args:
+            scan: a chest CT.
+            allow: codes of refusals to go on in spite of; recorded in the findings.
+
+        Raises:
+            PreparationError: `refused-scan`, naming the finding that stands against an answer.
+        """
+        started = time.perf_counter()
+        lungs, chest = check_chest(scan)
+        findings = _judge((*scan.findings, *chest), allow)
+        checked = time.perf_counter()
+        volume = prepare(scan, self.card.preparation)
+        prepared = time.perf_counter()
+        outputs = [engine(volume.values) for engine in self.engines]
+        answered = time.perf_counter()
+        heatmap = self._explain(scan, volume, outputs)
+        folds = tuple(output.probability for output in outputs)
+        return Prediction(
+            probability=float(np.mean(folds)),
+            fold_probabilities=folds,
+            threshold=self.threshold,
+            heatmap=heatmap,
+            findings=findings,
+            scan_identity=scan.identity,
+            model=self.card.model,
+            engine=self.engines[0].name,
+            run=self.run,
+            preparation=self.card.preparation,
+            lungs=lungs,
+            seconds={
+                "check": checked - started,
+                "prepare": prepared - checked,
+                "network": answered - prepared,
+                "explain": time.perf_counter() - answered,
+            },
+        )
+
+    def _explain(self, scan: Scan, volume: Volume, outputs: list[Output]) -> Heatmap | None:
+        maps = [output.class_map for output in outputs if output.class_map is not None]
+        cells = self.engines[0].cells(volume.values.shape)
+        if not maps or cells is None:
+            return None
+        first, step = cells
+        mean = np.mean(maps, axis=0)
+        return explain(mean, field=volume.grid, grid=scan.grid, first=first, step=step)
+
+
+def _threshold(folder: Path) -> float:
+    try:
+        facts = json.loads((folder / "run.json").read_text("utf-8"))
+        if facts["status"] != "finished":
+            raise CheckpointError(NO_RUN, f"the run in {folder} is not finished")
+        return float(facts["thresholds"][OPERATING_POINT])
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(NO_RUN, f"no finished run in {folder}") from error
+
+
+def _judge(findings: tuple[Finding, ...], allow: Collection[str]) -> tuple[Finding, ...]:
+    """Findings with allowed refusals marked as overridden; raises on one that is not allowed."""
+    judged = tuple(
+        replace(f, overridden=True) if f.severity == "refuse" and f.code.name in allow else f
+        for f in findings
+    )
+    for finding in judged:
+        if finding.severity == "refuse":
+            place = f" {finding.where}" if finding.where else ""
+            raise PreparationError(
+                REFUSED,
+                f"{finding.code.name}: {finding.value}{place}",
+                remedy=f"{finding.code.remedy}, or go on with --allow {finding.code.name} "
+                "(recorded in the result)",
+            )
+    return judged
+
+
+def export_run(run: Path) -> list[Path]:
+    """Export every network of a run, or one checkpoint folder, for OpenVINO; returns the folders.
+
+    Raises:
+        CheckpointError: `no-run`, or `no-parity` if an export gives another answer.
+    """
+    if (run / CARD_FILE).is_file():
+        return [export(run)]
+    folds = sorted(p.parent for p in run.glob(f"fold-*/{CARD_FILE}"))
+    if not folds:
+        raise CheckpointError(NO_RUN, f"no finished run in {run}")
+    return [export(fold) for fold in folds]

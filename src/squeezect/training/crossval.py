@@ -1,0 +1,301 @@
+"""From a cohort to an honest run: folds by patient, fresh weights in each, every case judged once.
+
+A run folder is written step by step and can be killed at any of them; the same command resumes it.
+The test part is only opened after the last fold has been trained.
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from squeezect import __version__
+from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, write_atomically
+from squeezect.cohorts import Cohort, Folds, make_folds
+from squeezect.errors import Code, RecipeError, SqueezeCTError
+from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.preparation import Store
+from squeezect.scan import pseudonym
+from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
+from squeezect.training.progress import Progress, silent
+from squeezect.training.recipe import Recipe
+
+OTHER_RUN = Code(
+    "other-run",
+    "The run folder holds a run of another cohort or recipe.",
+    "name another folder with --out, or delete this one",
+)
+UNPREPARED = Code(
+    "unprepared-scans",
+    "Scans of the cohort cannot be read or prepared.",
+    "mend or remove these rows, or pass --skip-unreadable to leave them out",
+)
+
+TARGET_SENSITIVITY = 0.9
+PREDICTION_COLUMNS = ("row", "patient", "part", "fold", "label", "probability")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training works on.
+
+    Args:
+        cohort: who takes part.
+        recipe: what is done.
+        folder: where it is written.
+        store: prepared volumes.
+        folds: who is in which part.
+    """
+
+    cohort: Cohort
+    recipe: Recipe
+    folder: Path
+    store: Store
+    folds: Folds
+
+    def part(self, rows: Sequence[int]) -> Part:
+        """Store keys and labels of some rows of the cohort."""
+        cases = [self.cohort.case(row) for row in rows]
+        return Part([key_of(c.scan) for c in cases], [_label(c.label) for c in cases])
+
+
+def key_of(scan: Path) -> str:
+    """The key of a scan in the store: a pseudonym of its path."""
+    return pseudonym(str(scan.resolve()))
+
+
+def cross_validate(
+    cohort: Cohort,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    store: Path | None = None,
+    workers: int = 1,
+    skip_unreadable: bool = False,
+    progress: Progress = silent,
+) -> Path:
+    """Train and judge a recipe on a cohort by patient-grouped cross-validation.
+
+    Each fold's network starts from fresh weights, learns from the fold's training patients, chooses
+    its epoch on its tuning patients and is judged on its validation patients, whom it never saw.
+    Networks of all folds are then averaged on the test part, if the cohort has one.
+
+    Args:
+        cohort: labelled scans.
+        recipe: what to do.
+        folder: the run folder; resumed if it holds this very run.
+        store: folder of prepared volumes, ``store`` in the run folder by default.
+        workers: processes that prepare scans.
+        skip_unreadable: leave out scans that cannot be prepared (recorded) instead of refusing.
+        progress: who is told.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        CohortError: too few patients for the folds.
+        RecipeError: `other-run`.
+        PreparationError: `unprepared-scans`.
+    """
+    make_folds(cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction)
+    stamp = {
+        "cohort": cohort.digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "skip_unreadable": skip_unreadable,
+    }
+    _claim(folder, stamp)
+    volumes = Store.open(store or folder / "store", recipe.preparation)
+    cohort, skipped = _prepare(
+        cohort, volumes, workers=workers, skip_unreadable=skip_unreadable, progress=progress
+    )
+    folds = make_folds(
+        cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
+    )
+    _write_json(folder / "folds.json", folds.as_dict())
+    run = Run(cohort, recipe, folder, volumes, folds)
+    for k in range(recipe.folds):
+        _train(run, k, progress)
+    predictions = _predict(run, progress)
+    _finish(run, predictions, stamp, skipped)
+    return folder
+
+
+def _claim(folder: Path, stamp: Mapping[str, object]) -> None:
+    """Write who owns the folder, or check that this run does."""
+    path = folder / "run.json"
+    if path.exists():
+        found = json.loads(path.read_text("utf-8"))
+        differing = [key for key in stamp if found.get(key) != stamp[key]]
+        if differing:
+            raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(path, {"status": "training", "version": __version__, **stamp})
+    _write_json(folder / "environment.json", environment())
+    _write_json(folder / "recipe.json", stamp["recipe"])
+
+
+def _prepare(
+    cohort: Cohort, store: Store, *, workers: int, skip_unreadable: bool, progress: Progress
+) -> tuple[Cohort, list[dict[str, object]]]:
+    sources = {key_of(case.scan): case.scan for case in cohort.cases}
+    rows = {key_of(case.scan): case.row for case in cohort.cases}
+
+    def tell(done: int, total: int) -> None:
+        progress("preparing", done, total, "scans")
+
+    filled = store.fill(sources, workers=workers, progress=tell)
+    skipped: list[dict[str, object]] = [
+        {"row": rows[key], **error.as_dict()} for key, error in filled.failed.items()
+    ]
+    if skipped and not skip_unreadable:
+        raise _unprepared(cohort, rows, filled.failed)
+    return cohort.without({rows[key] for key in filled.failed}), skipped
+
+
+def _unprepared(
+    cohort: Cohort, rows: Mapping[str, int], failed: Mapping[str, SqueezeCTError]
+) -> SqueezeCTError:
+    from squeezect.errors import PreparationError
+
+    key, error = next(iter(failed.items()))
+    more = f" (and {len(failed) - 1} more scans)" if len(failed) > 1 else ""
+    return PreparationError(
+        UNPREPARED, f"row {rows[key]} of {cohort.source}: {error.what} [{error.code}]{more}"
+    )
+
+
+def _train(run: Run, k: int, progress: Progress) -> None:
+    folder = run.folder / f"fold-{k}"
+    if (folder / CARD_FILE).exists():
+        return
+    fold = run.folds.folds[k]
+    stage = f"fold {k + 1} of {run.recipe.folds}"
+    weights, facts = train_fold(
+        run.recipe,
+        run.store,
+        folder,
+        train=run.part(fold.train),
+        tune=run.part(fold.tune),
+        seed=run.recipe.seed * 1000 + k,
+        stage=stage,
+        progress=progress,
+    )
+    facts |= {"train": len(fold.train), "tune": len(fold.tune), "fold": k}
+    card = Card(
+        model=run.recipe.model,
+        options=run.recipe.model_options,
+        preparation=run.recipe.preparation,
+        recipe=run.recipe.model_dump(mode="json"),
+        trained_on=facts,
+    )
+    checkpoint = Checkpoint(card, weights)
+    probability = predict_part(checkpoint.build(), run.store, run.part(fold.validation))
+    table = _rows(run, fold.validation, part="validation", fold=k, probability=probability)
+    _write_csv(folder / "validation.csv", table)
+    labels = table["label"].to_numpy()
+    if len(set(labels.tolist())) == 2:
+        scores = {"validation_auc": roc_auc(labels, probability).value}
+        checkpoint = Checkpoint(card.model_copy(update={"scores": scores}), weights)
+    checkpoint.save(folder)
+    (folder / RESUME_FILE).unlink(missing_ok=True)
+
+
+def _rows(
+    run: Run, rows: Sequence[int], *, part: str, fold: int, probability: np.ndarray
+) -> pd.DataFrame:
+    cases = [run.cohort.case(row) for row in rows]
+    return pd.DataFrame(
+        {
+            "row": list(rows),
+            "patient": [pseudonym(c.patient) for c in cases],
+            "part": part,
+            "fold": fold,
+            "label": [_label(c.label) for c in cases],
+            "probability": np.round(probability, 9),
+        },
+        columns=list(PREDICTION_COLUMNS),
+    )
+
+
+def _predict(run: Run, progress: Progress) -> pd.DataFrame:
+    tables = []
+    test = run.part(run.folds.test)
+    for k in range(run.recipe.folds):
+        folder = run.folder / f"fold-{k}"
+        tables.append(pd.read_csv(folder / "validation.csv"))
+        if run.folds.test:
+            progress("testing", k, run.recipe.folds, "networks on the test part")
+            probability = predict_part(Checkpoint.load(folder).build(), run.store, test)
+            tables.append(_rows(run, run.folds.test, part="test", fold=k, probability=probability))
+    if run.folds.test:
+        progress("testing", run.recipe.folds, run.recipe.folds, "networks on the test part")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _finish(
+    run: Run,
+    predictions: pd.DataFrame,
+    stamp: Mapping[str, object],
+    skipped: Sequence[Mapping[str, object]],
+) -> None:
+    out_of_fold = predictions[predictions["part"] == "validation"]
+    labels = out_of_fold["label"].to_numpy()
+    scores = out_of_fold["probability"].to_numpy()
+    threshold = threshold_at_sensitivity(labels, scores, TARGET_SENSITIVITY)
+    _write_csv(run.folder / "predictions.csv", predictions)
+    _write_json(
+        run.folder / "run.json",
+        {
+            "status": "finished",
+            "version": __version__,
+            **stamp,
+            "cases": len(run.cohort.cases),
+            "patients": len({c.patient for c in run.cohort.cases}),
+            "positives": int(labels.sum()),
+            "skipped": list(skipped),
+            "thresholds": {"half": 0.5, "sensitivity-90": threshold},
+            "scores": {"out_of_fold_auc": roc_auc(labels, scores).value},
+        },
+    )
+
+
+def environment() -> dict[str, object]:
+    """Versions and hardware that a result depends on."""
+    packages = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "zarr", "pydicom")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "squeezect": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        **{name: version(name) for name in packages},
+    }
+
+
+def discard_store(folder: Path) -> None:
+    """Delete the prepared volumes inside a run folder; they can be made again."""
+    shutil.rmtree(folder / "store", ignore_errors=True)
+
+
+def _label(label: int | None) -> int:
+    return -1 if label is None else label
+
+
+def _write_json(path: Path, data: object) -> None:
+    write_atomically(path, json.dumps(data, indent=1).encode())
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, table.to_csv(index=False).encode())

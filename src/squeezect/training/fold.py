@@ -1,0 +1,150 @@
+"""One fold: train a fresh network on its training part, keep what did best on its tuning part."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from squeezect.preparation import Store
+from squeezect.training.data import EpochSampler, Volumes, loader
+from squeezect.training.module import Task
+from squeezect.training.progress import Progress
+from squeezect.training.recipe import Recipe
+from squeezect.training.watch import Watch
+
+RESUME_FILE = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cases of one part of a fold.
+
+    Args:
+        keys: their keys in the store.
+        labels: their classes.
+    """
+
+    keys: Sequence[str]
+    labels: Sequence[int]
+
+
+def precision_of(recipe: Recipe) -> str:
+    """``bfloat16`` where the recipe asks for it, or leaves it open and the processor has it."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return (
+        "bfloat16"
+        if fast and "avx512" in torch.backends.cpu.get_cpu_capability().lower()
+        else ("float32")
+    )
+
+
+def train_fold(
+    recipe: Recipe,
+    store: Store,
+    folder: Path,
+    *,
+    train: Part,
+    tune: Part,
+    seed: int,
+    stage: str,
+    progress: Progress,
+) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    """Train one fold, resuming from ``last.ckpt`` in `folder` if a run was killed there.
+
+    Args:
+        recipe: what to do.
+        store: prepared volumes.
+        folder: of this fold; history, curves and the resume file go here.
+        train: cases to learn from.
+        tune: cases that choose the epoch; empty to keep the last weights.
+        seed: of this fold.
+        stage: what progress calls it.
+        progress: who is told.
+
+    Returns:
+        The kept weights, and facts for the card: epochs run, the epoch kept, precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sampler = EpochSampler(train.labels, seed=seed, balanced=recipe.balanced_sampling)
+    learning = loader(
+        Volumes(store, train.keys, train.labels, recipe.augmentation, seed),
+        sampler,
+        batch_size=recipe.batch_size,
+    )
+    tuning = loader(
+        Volumes(store, tune.keys, tune.labels),
+        EpochSampler(tune.labels, shuffle=False),
+        batch_size=recipe.batch_size,
+    )
+    watch = Watch(folder, labels=list(tune.labels), stage=stage, progress=progress)
+    resume = ModelCheckpoint(
+        folder, filename="epoch", save_last=True, save_top_k=0, save_on_train_epoch_end=True
+    )
+    task = Task(recipe, seed=seed, steps=recipe.epochs * len(learning))
+    with quiet_lightning():
+        trainer = lightning.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator="auto",
+            devices=1,
+            precision="bf16-mixed" if precision_of(recipe) == "bfloat16" else "32-true",
+            gradient_clip_val=recipe.gradient_clip or None,
+            callbacks=[watch, resume],
+            logger=TensorBoardLogger(folder, name=None, version="curves"),
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            log_every_n_steps=10**9,
+        )
+        last = folder / RESUME_FILE
+        trainer.fit(
+            task,
+            learning,
+            tuning if len(tune.keys) else None,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    return watch.best, {
+        "epochs": len(watch.rows),
+        "kept_epoch": watch.best_epoch,
+        "precision": precision_of(recipe),
+    }
+
+
+def predict_part(model: torch.nn.Module, store: Store, part: Part) -> npt.NDArray[np.float64]:
+    """Probability of class 1 for every case of a part, in order; float32 arithmetic."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.eval().to(device)
+    answers = []
+    with torch.inference_mode():
+        for key in part.keys:
+            values = torch.from_numpy(store.read(key).values)[None, None].to(device)
+            logits = model(values.contiguous(memory_format=torch.channels_last_3d))
+            answers.append(float(logits.double().softmax(1)[0, 1]))
+    return np.array(answers)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep the trainer's greetings and advice off the terminal; errors still show."""
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        yield
+    logger.setLevel(before)

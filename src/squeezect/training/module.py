@@ -1,0 +1,108 @@
+"""One network under one recipe: loss, optimiser, schedule and the weights that are kept."""
+
+import math
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from squeezect.models import Classifier, create_model
+from squeezect.training.recipe import Recipe
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Task(lightning.LightningModule):
+    """Trains a classifier on (volume, label) batches as a recipe says.
+
+    The loss is the cross-entropy over the softmax; with two classes that is the binary
+    cross-entropy of the paper.
+
+    Args:
+        recipe: what to do.
+        seed: decides the initial weights and, with the epoch, dropout.
+        steps: optimiser steps of the whole training, for the schedule.
+    """
+
+    def __init__(self, recipe: Recipe, *, seed: int, steps: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.seed = seed
+        self.steps = steps
+        torch.manual_seed(seed)
+        self.model: Classifier = create_model(recipe.model, options=recipe.model_options)
+        self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.average: nn.Module | None = None
+        if recipe.average_weights:
+            self.average = AveragedModel(
+                self.model,
+                multi_avg_fn=get_ema_multi_avg_fn(recipe.average_weights),  # type: ignore[no-untyped-call]
+                use_buffers=True,
+            )
+        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is evaluated and kept: the moving average where there is one."""
+        if self.average is None:
+            return self.model
+        inner = self.average.module
+        return inner if isinstance(inner, nn.Module) else self.model
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by the epoch, so that a resumed run repeats an uninterrupted one."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+
+    def training_step(self, batch: Batch, _index: int) -> dict[str, torch.Tensor]:
+        """Loss and number of right answers of one batch."""
+        volumes, labels = batch
+        logits = self.model(volumes.contiguous(memory_format=torch.channels_last_3d))
+        loss = self.loss(logits.float(), labels)
+        return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the average towards the new weights."""
+        if isinstance(self.average, AveragedModel):
+            self.average.update_parameters(self.model)
+
+    def validation_step(self, batch: Batch, _index: int) -> torch.Tensor:
+        """Logits (B, classes) of the kept network."""
+        volumes, _ = batch
+        logits: torch.Tensor = self.kept(volumes.contiguous(memory_format=torch.channels_last_3d))
+        return logits.float()
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser, and its schedule by step."""
+        recipe = self.recipe
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.model.parameters() if p.ndim > 1]},
+            # Biases and norms are not decayed: shrinking them does not limit the network.
+            {"params": [p for p in self.model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if recipe.optimiser == "adam":
+            optimiser: torch.optim.Optimizer = torch.optim.Adam(
+                self.model.parameters(),
+                lr=recipe.learning_rate,
+                weight_decay=recipe.weight_decay,
+                fused=True,
+            )
+        else:
+            optimiser = torch.optim.AdamW(
+                groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+            )
+        if recipe.schedule == "constant":
+            return optimiser
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._one_cycle)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _one_cycle(self, step: int) -> float:
+        warm = max(1, round(self.recipe.warm_up * self.steps))
+        if step < warm:
+            return (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, self.steps - warm))
+        return 0.5 * (1 + math.cos(math.pi * done)) + 1e-3

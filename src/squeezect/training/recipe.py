@@ -1,0 +1,153 @@
+"""What a training run does, as data: parsed, validated, printed into the run folder.
+
+Shipped recipes are the TOML files in ``squeezect/training/recipes``; `Recipe.load` takes their
+names or the path of a file of your own.
+"""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from squeezect.errors import Code, RecipeError
+from squeezect.preparation import Preparation
+
+UNKNOWN_RECIPE = Code(
+    "unknown-recipe",
+    "There is no shipped recipe of this name and no file at this path.",
+    "name a shipped recipe or the path of a .toml file",
+)
+BAD_RECIPE = Code(
+    "bad-recipe",
+    "A recipe has a wrong field or value, or contradicts itself.",
+    "correct the field; a shipped recipe shows every field with a comment",
+)
+
+
+class Augmentation(BaseModel):
+    """Random changes of a training volume that leave its label true.
+
+    Args:
+        flip: mirror left and right, with probability one half.
+        scale: largest relative change of size, per axis.
+        shift: largest displacement, as a share of the volume's side.
+        intensity: largest change of gain and offset, in units of the window.
+        noise: standard deviation of added noise, in units of the window.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flip: bool = True
+    scale: float = Field(default=0.1, ge=0, lt=1)
+    shift: float = Field(default=0.05, ge=0, lt=1)
+    intensity: float = Field(default=0.05, ge=0, lt=1)
+    noise: float = Field(default=0.01, ge=0, lt=1)
+
+
+class Recipe(BaseModel):
+    """Everything that decides what a training run does, apart from the cohort.
+
+    Args:
+        name: what the run and its report call it.
+        model: registered name of the network.
+        model_options: options of the network.
+        preparation: how scans become network input.
+        folds: number of patient-grouped folds.
+        tune_fraction: share of each fold's training patients set aside for early stopping and the
+            choice of weights; 0 trains on all of them and keeps the last weights.
+        epochs: passes over the training part, at most.
+        batch_size: volumes per step.
+        optimiser: ``adam`` or ``adamw``.
+        learning_rate: peak learning rate.
+        weight_decay: decoupled for ``adamw``.
+        schedule: ``constant``, or ``one-cycle`` (warm-up, then cosine to zero).
+        warm_up: share of the steps spent warming up, for ``one-cycle``.
+        gradient_clip: largest gradient norm, 0 for no limit.
+        label_smoothing: share of the label spread over both classes.
+        average_weights: decay of the moving average of weights that is evaluated and kept; 0 for
+            the weights themselves.
+        balanced_sampling: draw both classes equally often.
+        augmentation: random changes of training volumes, or none.
+        patience: epochs without a better tuning loss before stopping; 0 never stops early.
+        precision: ``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor has it).
+        seed: decides folds, weights, order, augmentation and dropout.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    model: str = "squeezenet3d"
+    model_options: dict[str, object] = Field(default_factory=dict)
+    preparation: Preparation = Preparation()
+    folds: int = Field(default=5, ge=2)
+    tune_fraction: float = Field(default=0.15, ge=0, lt=0.5)
+    epochs: int = Field(default=250, ge=1)
+    batch_size: int = Field(default=4, ge=1)
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    warm_up: float = Field(default=0.1, gt=0, lt=1)
+    gradient_clip: float = Field(default=0.0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    average_weights: float = Field(default=0.0, ge=0, lt=1)
+    balanced_sampling: bool = False
+    augmentation: Augmentation | None = None
+    patience: int = Field(default=0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _stopping_needs_tuning(self) -> Self:
+        if self.patience and not self.tune_fraction:
+            raise ValueError("patience needs a tune_fraction above 0 to watch")
+        return self
+
+    @classmethod
+    def load(cls, name: str | Path, **changes: object) -> Self:
+        """A shipped recipe by name, or a TOML file by path, with fields changed if asked.
+
+        Args:
+            name: name of a shipped recipe (see `recipe_names`) or a path that ends in ``.toml``.
+            changes: fields to replace; None leaves a field as it is.
+
+        Raises:
+            RecipeError: `unknown-recipe` or `bad-recipe`.
+
+        Example:
+            >>> Recipe.load("paper").learning_rate
+            1e-05
+        """
+        source = Path(name)
+        if source.suffix != ".toml":
+            if str(name) not in recipe_names():
+                known = ", ".join(recipe_names())
+                raise RecipeError(UNKNOWN_RECIPE, f"no recipe {str(name)!r}; shipped are {known}")
+            text = files(__package__).joinpath("recipes", f"{name}.toml").read_text("utf-8")
+        elif not source.is_file():
+            raise RecipeError(UNKNOWN_RECIPE, f"no recipe file {source}")
+        else:
+            text = source.read_text("utf-8")
+        try:
+            data = tomllib.loads(text)
+            data |= {key: value for key, value in changes.items() if value is not None}
+            return cls.model_validate({"name": source.stem} | data)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(BAD_RECIPE, f"recipe {name}: {error}") from error
+        except ValidationError as error:
+            raise RecipeError(BAD_RECIPE, f"recipe {name}: {_first_problem(error)}") from error
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the shipped recipes, sorted."""
+    folder = files(__package__).joinpath("recipes")
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "recipe"
+    return f"{field} = {first['input']!r}: {first['msg']}" if first["loc"] else first["msg"]
