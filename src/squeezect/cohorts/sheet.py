@@ -28,23 +28,27 @@ class Sheet:
     lines: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def read(cls, path: Path, *, needs: Sequence[str] = (), header: bool = True) -> "Sheet":
+    def read(
+        cls, path: Path, *, needs: Sequence[str] = (), header: bool = True, lower: bool = False
+    ) -> "Sheet":
         """Read a table separated by commas, semicolons or tabs, in UTF-8 with or without a mark.
 
         Args:
             path: the file.
             needs: columns that must be there.
             header: False if the first line is data already; then `needs` names all columns.
+            lower: take header names in lower case, where a table's publishers vary them.
 
         Raises:
             CohortError: `unreadable-table`, `empty-table` or `missing-column`.
         """
-        text = _decoded(path)
+        text = read_text(path)
         first = next((line for line in text.splitlines() if line.strip()), "")
         if not first:
             raise CohortError(EMPTY_TABLE, f"{path.name} is empty")
         records = _records(text, max(DELIMITERS, key=first.count), path.name)
         columns = tuple(next(records)) if header else tuple(needs)
+        columns = tuple(name.lower() for name in columns) if lower else columns
         _check_header(columns, needs, path.name)
         lines = tuple(tuple(values) for values in records)
         if not lines:
@@ -68,7 +72,12 @@ class Sheet:
         return f"row {row} of {self.name}"
 
 
-def _decoded(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        CohortError: `unreadable-table`.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,104 @@
+"""Nodules cut out of scans: a table, images and masks, and centres inside the crops."""
+
+import csv
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from squeezect.cohorts import make_folds
+from squeezect.cohorts.layouts import read_nodule_crops
+from squeezect.cohorts.layouts.crops import COLUMNS
+from squeezect.errors import CohortError
+
+
+@pytest.fixture
+def crops(tmp_path):
+    """Four nodules of three patients as NIfTI crops with their masks."""
+    root = tmp_path / "crops"
+    rows = []
+    for number, patient in enumerate(["P1", "P1", "P2", "P3"]):
+        name = f"{patient}_R_{number}.nii.gz"
+        hu = np.full((5, 12, 10), -800, np.int16)
+        for kind, values in (("images", hu), ("masks", (hu > 0).astype(np.uint8))):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            image = SimpleITK.GetImageFromArray(values)
+            image.SetSpacing((0.7, 0.7, 2.5))
+            image.SetOrigin((10.0 + number, -40.0, -200.0))
+            SimpleITK.WriteImage(image, str(root / kind / name))
+        point = (13.0 + number, -36.0, -195.0)
+        rows.append([patient, f"1.2.{number}", *point, 6.0 + number, number % 2, name, "Solid"])
+    with (root / "nodules.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([[*COLUMNS, "Texture"], *rows])
+    return root
+
+
+def refusal(root):
+    with pytest.raises(CohortError) as caught:
+        read_nodule_crops(root)
+    return caught.value.code, str(caught.value)
+
+
+def change(root, old, new):
+    path = root / "nodules.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_nodules_are_rows_with_image_and_mask(crops):
+    cohort = read_nodule_crops(crops)
+    case = cohort.case(3)
+    assert case.scan == crops / "images" / "P2_R_2.nii.gz"
+    assert case.mask == crops / "masks" / "P2_R_2.nii.gz"
+    assert (case.patient, case.label, case.series) == ("P2", 0, "1.2.2")
+    assert (case.point_mm, case.diameter_mm) == ((15.0, -36.0, -195.0), 8.0)
+    assert case.extra == {"Texture": "Solid"}
+    assert [c.label for c in cohort.cases] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("coordX", "x", "missing-column", "nodules.csv lacks the column 'coordX'"),
+        ("P2_R_2", "P2_R_9", "missing-scan", "row 3 of nodules.csv: scan images/P2_R_9.nii.gz"),
+        ("1.2.1,14.0", "1.2.1,99.0", "point-outside-scan", "row 2 of nodules.csv: point (99.0"),
+        ("1.2.1,14.0", "1.2.1,left", "bad-value", "row 2 of nodules.csv: coordX 'left'"),
+        ("P3,1.2.3", "P3,", "empty-value", "row 4 of nodules.csv: seriesuid is empty"),
+    ],
+)
+def test_refusals_name_row_and_file(crops, old, new, code, words):
+    change(crops, old, new)
+    found, text = refusal(crops)
+    assert found == code
+    assert words in text
+
+
+def test_a_missing_mask_is_named_and_no_masks_are_no_matter(crops):
+    (crops / "masks" / "P2_R_2.nii.gz").unlink()
+    code, text = refusal(crops)
+    assert code == "missing-scan"
+    assert "row 3 of nodules.csv: mask masks/P2_R_2.nii.gz" in text
+    for path in (crops / "masks").iterdir():
+        path.unlink()
+    (crops / "masks").rmdir()
+    assert read_nodule_crops(crops).case(1).mask is None
+
+
+def test_paths_do_not_leave_the_folder(crops):
+    change(crops, "P2_R_2.nii.gz", "../../P2_R_2.nii.gz")
+    assert read_nodule_crops(crops).case(3).scan.parent == crops / "images"
+
+
+@pytest.mark.real
+def test_the_real_crops(real_data):
+    """789 nodules of 437 patients, 254 of them malignant, every centre inside its crop."""
+    cohort = read_nodule_crops(real_data("lidc-nodules-3d"))
+    assert len(cohort) == 789
+    assert len({c.patient for c in cohort.cases}) == 437
+    assert sum(c.label for c in cohort.cases) == 254
+    folds = make_folds(cohort, folds=5)
+    positives = [sum(cohort.case(r).label for r in f.validation) for f in folds.folds]
+    sizes = [len(f.validation) for f in folds.folds]
+    assert max(positives) - min(positives) <= 1
+    assert max(sizes) - min(sizes) <= 1
