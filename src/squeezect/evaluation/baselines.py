@@ -83,7 +83,7 @@ def column_probabilities(
     if values.shape != label.shape or fold.shape != label.shape or np.unique(fold).size < 2:
         raise EvaluationError(
             BAD_SCORES,
-            f"column {values.shape} in {np.unique(fold).size} folds does not fit {label.size} cases",
+            f"column {values.shape}, {np.unique(fold).size} folds, {label.size} cases do not fit",
         )
     probabilities = np.empty(label.size)
     for k in np.unique(fold):

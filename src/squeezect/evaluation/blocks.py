@@ -4,6 +4,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from squeezect.evaluation.estimates import Estimate
+
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
@@ -44,17 +46,20 @@ class TableBlock(Block):
 
     Args:
         columns: headings.
-        rows: cells, as many in each row as there are headings.
+        rows: cells, as many in each row as there are headings; text, or estimates.
         numeric: whether all columns but the first are aligned as numbers.
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Estimate]]
     numeric: bool = True
 
     def as_dict(self) -> dict[str, object]:
         """Title, text, data and the table as plain JSON."""
-        rows = [list(row) for row in self.rows]
+        rows = [
+            [cell.as_dict() if isinstance(cell, Estimate) else cell for cell in row]
+            for row in self.rows
+        ]
         return {**super().as_dict(), "columns": list(self.columns), "rows": rows}
 
 

@@ -1,8 +1,9 @@
 """Make probabilities mean what they say, with a map learnt on validation cases only."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +50,24 @@ class Calibrator:
         return {"method": self.method, "x": list(self.x), "y": list(self.y)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, list[float]], *, method: Method) -> Self:
-        """The map from the lists of `as_dict`."""
-        return cls(method, tuple(data["x"]), tuple(data["y"]))
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The map that `as_dict` described.
+
+        Args:
+            data: ``method``, ``x`` and ``y``, as read from JSON.
+
+        Raises:
+            EvaluationError: `bad-choice`, if this describes no map.
+        """
+        try:
+            x, y = (tuple(float(number) for number in data[name]) for name in "xy")
+            method = data["method"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(BAD_CHOICE, f"{data} describes no calibration") from error
+        lengths = {"temperature": (1, 0), "platt": (2, 0), "isotonic": (len(x), len(x))}
+        if not x or lengths.get(method) != (len(x), len(y)):
+            raise EvaluationError(BAD_CHOICE, f"{data} describes no calibration")
+        return cls(method, x, y)
 
 
 def fit_calibrator(

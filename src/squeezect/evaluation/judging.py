@@ -25,7 +25,7 @@ from squeezect.evaluation.probabilities import (
 )
 from squeezect.evaluation.ranking import ranking_scores_of
 from squeezect.evaluation.results import Evaluation, Part
-from squeezect.evaluation.subgroups import as_numbers, is_empty, subgroups
+from squeezect.evaluation.subgroups import as_numbers, is_empty, subgroups, tells_groups_apart
 from squeezect.evaluation.thresholds import Thresholds, cross_fitted_thresholds
 
 FEWEST_DISTINCT = 7
@@ -107,6 +107,7 @@ class _Desk:
             subgroups={
                 column: subgroups(cases, values, threshold=0.5 if limit is None else limit)
                 for column, values in predicted.extra.items()
+                if tells_groups_apart(self.pooled.extra[column])
             },
             columns=self.columns(predicted) if two else {},
         )

@@ -81,6 +81,7 @@ def _template() -> "Template":
     )
     environment.tests["table"] = lambda block: isinstance(block, TableBlock)
     environment.tests["pictures"] = lambda block: isinstance(block, PictureBlock)
+    environment.tests["estimate"] = lambda cell: isinstance(cell, Estimate)
     return environment.get_template("page.html.j2")
 
 

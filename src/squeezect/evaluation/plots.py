@@ -36,7 +36,7 @@ SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def image(figure: "Figure", kind: Literal["svg", "png"] = "svg") -> bytes:
-    """A figure as a file: the same bytes for the same figure.
+    """A figure as a file: the same bytes for the same data.
 
     Args:
         figure: what to draw.

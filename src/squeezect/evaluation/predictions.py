@@ -39,7 +39,7 @@ LEAK = Code(
 )
 SINGLE_CLASS = Code(
     "single-class",
-    "All predicted cases of the run have the same label.",
+    "All out-of-fold cases of the run have the same label.",
     "evaluate a run on a cohort with both classes",
 )
 
@@ -108,14 +108,15 @@ def read_predictions(path: Path) -> Predictions:
     table = _table(path)
     _check_duplicates(table, path.name)
     _check_leaks(table, path.name)
-    if table["label"].nunique() < 2:
-        label = table["label"].iloc[0]
-        raise EvaluationError(
-            SINGLE_CLASS, f"all {len(table)} lines of {path.name} have label {label}"
-        )
     validation, test = (table[table["part"] == part] for part in ("validation", "test"))
     if validation.empty:
         raise EvaluationError(NO_PREDICTIONS, f"{path.name} has no line of the part 'validation'")
+    if validation["label"].nunique() < 2:
+        label = validation["label"].iloc[0]
+        raise EvaluationError(
+            SINGLE_CLASS,
+            f"all {len(validation)} validation lines of {path.name} have label {label}",
+        )
     return Predictions(_single(validation), None if test.empty else _averaged(test))
 
 
@@ -141,7 +142,7 @@ def _table(path: Path) -> "pd.DataFrame":
         ("row", table["row"].mod(1).eq(0)),
         ("patient", raw["patient"].str.strip().ne("")),
         ("part", raw["part"].isin(("validation", "test"))),
-        ("fold", table["fold"].mod(1).eq(0)),
+        ("fold", table["fold"].mod(1).eq(0) & table["fold"].ge(0)),
         ("label", table["label"].isin((0, 1))),
         ("probability", table["probability"].between(0, 1)),
     ):
@@ -204,7 +205,8 @@ def _single(table: "pd.DataFrame") -> Predicted:
 
 
 def _averaged(table: "pd.DataFrame") -> Predicted:
-    by_row = table.sort_values("row").groupby("row")
+    # In the order of the folds, so that sums round alike whatever the order of the lines.
+    by_row = table.sort_values(["row", "fold"]).groupby("row")
     first = by_row.first()
     mean = by_row["probability"].mean()
     return Predicted(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from squeezect.errors import Code, EvaluationError
 from squeezect.evaluation.blocks import Block
@@ -64,7 +64,7 @@ def evaluate(
     Example:
         >>> evaluate("runs/demo").summary()  # doctest: +SKIP
     """
-    from squeezect.evaluation.sections import page_of
+    from squeezect.evaluation.front import page_of
 
     run = Path(run)
     evaluation = judge(
@@ -101,6 +101,21 @@ def read_facts(run: Path) -> dict[str, object]:
             raise EvaluationError(BAD_RUN_FILE, f"{file} of run {run.name} is not JSON") from error
         if not isinstance(found, Mapping):
             raise EvaluationError(BAD_RUN_FILE, f"{file} of run {run.name} is not a JSON object")
-        facts[name] = {key: found[key] for key in keys or found if key in found}
-        facts |= {"skipped": found["skipped"]} if found.get("skipped") else {}
+        facts[name] = _placeless({key: found[key] for key in keys or found if key in found})
+        skipped = found.get("skipped")
+        if skipped:
+            facts["skipped"] = [{key: row.get(key) for key in ("row", "code")} for row in skipped]
     return facts
+
+
+def _placeless(value: object) -> object:
+    """JSON with every absolute path cut to its last part."""
+    # A report travels; where files lay on the machine that made it does not.
+    if isinstance(value, Mapping):
+        return {str(key): _placeless(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_placeless(item) for item in value]
+    for kind in (PurePosixPath, PureWindowsPath):
+        if isinstance(value, str) and kind(value).is_absolute():
+            return kind(value).name
+    return value

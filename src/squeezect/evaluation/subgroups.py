@@ -118,6 +118,13 @@ def levels(
     return names.astype(str), [n for n in [*order, "other", UNKNOWN] if n in set(names)]
 
 
+def tells_groups_apart(column: npt.NDArray[np.str_]) -> bool:
+    """Whether a column is numbers or a few words, not names or remarks that may identify."""
+    empty = is_empty(column)
+    few = np.unique(column[~empty]).size <= MOST_LEVELS
+    return bool(not empty.all() and (few or as_numbers(column, empty) is not None))
+
+
 def is_empty(text: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
     """Which cells of a column hold nothing."""
     return np.isin(np.char.lower(np.char.strip(text)), ("", "nan", "none"))

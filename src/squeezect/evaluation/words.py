@@ -62,3 +62,13 @@ WORDS = {
     ),
 }
 """Every score of an evaluation, by its name in ``evaluation.json``."""
+
+
+def percent(share: float) -> str:
+    """A share as whole percent.
+
+    Example:
+        >>> percent(0.9)
+        '90 %'
+    """
+    return f"{100 * share:.0f} %"

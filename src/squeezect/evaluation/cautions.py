@@ -1,0 +1,139 @@
+"""What a reader has to know before believing the scores of a run."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from squeezect.evaluation.estimates import Z95, Estimate
+from squeezect.evaluation.history import History
+from squeezect.evaluation.results import Evaluation, Part
+from squeezect.evaluation.words import percent
+
+FEW = 30
+LARGE_GAP = 0.1
+
+
+def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[str]:
+    """Sentences for the top of the report, most important first; none if all is well.
+
+    Args:
+        evaluation: scores of the run.
+        histories: its training curves by fold.
+    """
+    return [
+        *_of_guessing(evaluation.headline),
+        *_of_few(evaluation.headline),
+        *_of_test(evaluation),
+        *_of_folds(evaluation),
+        *_of_overfitting(histories),
+        *_of_calibration(evaluation.headline),
+        *_of_skipped(evaluation.facts.get("skipped")),
+    ]
+
+
+def _of_guessing(part: Part) -> list[str]:
+    auc = part.ranking.roc_auc
+    if not auc.defined or auc.low > 0.5:
+        return []
+    return [
+        f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, includes 0.5: these scans"
+        " do not show that the networks do better than guessing."
+    ]
+
+
+def _of_few(part: Part) -> list[str]:
+    return [
+        f"There are only {count} {name} scans: read the intervals, not the numbers. One scan more"
+        f" or less called right moves their share by {percent(1 / count)}."
+        for count, name in ((part.cases.positives, "positive"), (part.cases.negatives, "negative"))
+        if 0 < count < FEW
+    ]
+
+
+def _of_test(evaluation: Evaluation) -> list[str]:
+    pooled = evaluation.out_of_fold.ranking.roc_auc
+    if not evaluation.test:
+        return [
+            "There is no untouched test part. If recipes were compared on these scans, the better"
+            " one looks better than it is."
+        ]
+    test = evaluation.test.ranking.roc_auc
+    if test.defined and test.high < pooled.value:
+        return [
+            f"The networks do worse on the test part (ROC AUC {test.value:.3f}) than out of fold"
+            f" ({pooled.value:.3f}): its patients differ, or the recipe was fitted to the folds."
+        ]
+    return []
+
+
+def _of_folds(evaluation: Evaluation) -> list[str]:
+    areas = [fold.ranking.roc_auc for fold in evaluation.folds if fold.ranking.roc_auc.defined]
+    if len(areas) < 2 or disagreement(areas) >= 0.05:
+        return []
+    values = [area.value for area in areas]
+    return [
+        f"The folds disagree by more than chance explains: their ROC AUCs run from"
+        f" {min(values):.3f} to {max(values):.3f}."
+    ]
+
+
+def disagreement(areas: Sequence[Estimate]) -> float:
+    """P-value of independent estimates in (0, 1) having one true value (Cochran's Q, on logits).
+
+    Args:
+        areas: two or more estimates, with intervals.
+    """
+    from scipy.special import chdtrc, logit
+
+    ends = np.clip([(a.low, a.value, a.high) for a in areas], 1e-3, 1 - 1e-3)
+    low, value, high = logit(ends).T
+    weight = (2 * Z95 / (high - low)) ** 2
+    gaps = weight * (value - np.average(value, weights=weight)) ** 2
+    return float(chdtrc(len(areas) - 1, gaps.sum()))
+
+
+def _of_overfitting(histories: Mapping[str, History]) -> list[str]:
+    ends = final_accuracies(histories)
+    if not ends or ends[0] - ends[1] <= LARGE_GAP:
+        return []
+    return [
+        f"The networks overfit: at the end of training they call {percent(ends[0])} of their"
+        f" training scans right, but {percent(ends[1])} of the tuning scans."
+    ]
+
+
+def final_accuracies(histories: Mapping[str, History]) -> tuple[float, float] | None:
+    """Median accuracy over the folds on training and on tuning scans, at their last known epochs.
+
+    Args:
+        histories: training curves by fold.
+
+    Returns:
+        Both medians, or None where the curves lack one of them.
+    """
+    ends = []
+    for column in ("train_accuracy", "tune_accuracy"):
+        rows = [np.asarray(history.get(column, []), float) for history in histories.values()]
+        known = [row[np.isfinite(row)] for row in rows]
+        last = [row[-1] for row in known if row.size]
+        if not last:
+            return None
+        ends.append(float(np.median(last)))
+    return ends[0], ends[1]
+
+
+def _of_calibration(part: Part) -> list[str]:
+    error, limit = part.probability.calibration_error, part.probability.calibration_limit
+    if error.value <= limit:
+        return []
+    return [
+        f"The probabilities are off by {error.value:.2f} on average, more than chance explains"
+        f" ({limit:.2f}): they rank scans, but do not read them as chances."
+    ]
+
+
+def _of_skipped(skipped: object) -> list[str]:
+    if not isinstance(skipped, Sequence) or not skipped:
+        return []
+    scans = "1 scan" if len(skipped) == 1 else f"{len(skipped)} scans"
+    return [f"{scans} of the cohort could not be prepared and had no part in anything here."]
