@@ -250,3 +250,8 @@ def test_guessing_is_called_guessing(make_run, rows):
     run = make_run([[*r[:5], f"{rng.uniform(0.3, 0.6):.4f}"] for r in rows])
     found = evaluate(run, **FAST)
     assert "better than guessing" in cautions(found, {})[0]
+
+
+def test_labels_the_wrong_way_round_are_told(make_run, rows):
+    found = evaluate(make_run([[*r[:4], 1 - r[4], r[5]] for r in rows]), **FAST)
+    assert "lies below 0.5" in cautions(found, {})[0]

@@ -35,6 +35,11 @@ def _of_guessing(part: Part) -> list[str]:
     auc = part.ranking.roc_auc
     if not auc.defined or auc.low > 0.5:
         return []
+    if auc.high < 0.5:
+        return [
+            f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, lies below 0.5: negative"
+            " scans get the higher probabilities. Are the labels the right way round?"
+        ]
     return [
         f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, includes 0.5: these scans"
         " do not show that the networks do better than guessing."
@@ -128,7 +133,7 @@ def _of_calibration(part: Part) -> list[str]:
         return []
     return [
         f"The probabilities are off by {error.value:.2f} on average, more than chance explains"
-        f" ({limit:.2f}): they rank scans, but do not read them as chances."
+        f" ({limit:.2f}): do not read them as chances."
     ]
 
 

@@ -103,6 +103,12 @@ class Evaluation:
         """The part that speaks for the run: the test part if there is one, else out of fold."""
         return self.test or self.out_of_fold
 
+    @property
+    def fold_aucs(self) -> list[float]:
+        """ROC AUCs of the folds that have both classes."""
+        areas = [part.ranking.roc_auc for part in self.folds]
+        return [area.value for area in areas if area.defined]
+
     def as_dict(self) -> dict[str, object]:
         """Everything as plain JSON."""
         return {
@@ -114,6 +120,7 @@ class Evaluation:
             "calibrators": [calibrator.as_dict() for calibrator in self.calibrators],
             "out_of_fold": self.out_of_fold.as_dict(),
             "folds": {part.name: part.as_dict() for part in self.folds},
+            "fold_aucs": self.fold_aucs,
             "test": self.test.as_dict() if self.test else None,
         }
 

@@ -221,9 +221,7 @@ def fold_block(evaluation: Evaluation) -> TableBlock:
                 part.probability.brier,
             )
         )
-    areas = [
-        fold.ranking.roc_auc.value for fold in evaluation.folds if fold.ranking.roc_auc.defined
-    ]
+    areas = evaluation.fold_aucs
     text = "Each fold's own validation scans, judged by the network that did not see them."
     if len(areas) > 1:
         text += (
