@@ -58,6 +58,11 @@ class Case:
     element: str = ""
     fold: int | None = None
 
+    @property
+    def voxels(self) -> str:
+        """Which voxels it is about: the scan's path, and the element in it after a #."""
+        return f"{self.scan}#{self.element}" if self.element else str(self.scan)
+
 
 @dataclass(frozen=True)
 class Cohort:
