@@ -45,6 +45,13 @@ def make_folds(
 
     Raises:
         CohortError: `too-few-patients`, `one-class`, `patient-in-two-parts`, `bad-folds`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> cases = [Case(Path(f"{i}.mha"), f"p{i}", i % 2, i + 1) for i in range(20)]
+        >>> drawn = make_folds(Cohort(tuple(cases), Path("cohort.csv")), folds=4)
+        >>> [len(fold.validation) for fold in drawn.folds]
+        [5, 5, 5, 5]
     """
     if folds < 2:
         raise CohortError(BAD_FOLDS, f"{folds} folds leave nobody to judge")

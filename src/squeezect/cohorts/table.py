@@ -102,6 +102,16 @@ class Cohort:
             CohortError: everything that is wrong with the table, the first few in one message:
                 `unreadable-table`, `empty-table`, `missing-column`, `empty-value`, `bad-value`,
                 `missing-scan`, `duplicate-scan`, `two-labels`, `one-class`, `patient-in-two-parts`.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     for name in ("a.mha", "b.mha"):
+            ...         Path(folder, name).touch()
+            ...     table = Path(folder, "cohort.csv")
+            ...     _ = table.write_text("scan,patient,label\\na.mha,p1,0\\nb.mha,p2,1")
+            ...     [case.label for case in Cohort.read(table).cases]
+            [0, 1]
         """
         from squeezect.cohorts.parsing import read_cases
 
