@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from squeezect.preparation.resample import (
+from squeezect.preparation.resample import resample
+from squeezect.preparation.weights import (
     area_matrix,
     linear_matrix,
     plan,
-    resample,
     resize_matrix,
 )
 from squeezect.scan import Grid
@@ -63,7 +63,7 @@ def test_fused_equals_two_steps(shape, spacing, size, seed):
     hu = np.random.default_rng(seed).integers(-2000, 2000, shape).astype(np.int16)
     grid = Grid(shape, spacing)
     fused = resample(
-        hu, plan(grid, spacing_mm=1.0, size=size).matrices, window_hu=WINDOW, workers=1
+        hu, plan(grid, spacing_mm=1.0, size=size).matrices, window_hu=WINDOW, threads=1
     )
     assert fused.dtype == np.float32
     assert np.abs(fused - two_steps(hu, grid, size)).max() < 1e-4

@@ -1,6 +1,7 @@
 """Scan in, network input out: exactly, on its own grid, kept in a store."""
 
-from squeezect.preparation.lungs import LungFigures, Lungs, check_chest, find_lungs
+from squeezect.preparation.chest import check_chest
+from squeezect.preparation.lungs import LungFigures, Lungs, find_lungs
 from squeezect.preparation.pipeline import (
     Preparation,
     Volume,

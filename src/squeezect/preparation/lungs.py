@@ -1,75 +1,41 @@
-"""Find the lungs at low resolution, and say whether this is a chest that can be judged.
+"""Find the lungs at low resolution.
 
-Air inside the body, by threshold and components: enough to crop to the lungs and to refuse heads,
-abdomens and limbs. Not a segmentation for measuring.
+Air enclosed by the body and thicker than any airway: enough to crop to the lungs and to refuse
+heads, abdomens and limbs. Not a segmentation for measuring.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from squeezect.errors import Code, Finding
-from squeezect.preparation.resample import area_matrix, resample
-from squeezect.scan import Grid, Scan, Shape, Triple
+from squeezect.preparation.resample import resample
+from squeezect.preparation.weights import area_matrix
+from squeezect.scan import Grid, Scan, Shape
 
 Side = Literal["top", "bottom", "side"]
 Mask = npt.NDArray[np.bool_]
 
-CELL_MM = 3.0
-"""Side of the voxels in which lungs are looked for."""
+CELL_MM = 4.0
+"""Side of the cells in which lungs are looked for."""
 AIR_HU = -400
 """Below this is air or lung: half way between lung and soft tissue."""
-EMPTY_HU = -940
-"""Components darker than this on average are air outside the body, in airways or in bowels."""
-SMALLEST_L = 0.15
-"""Smaller components are not a lung."""
+DARK_HU = -930
+"""Below this is air outside the body, if it reaches the field's edge: lungs are denser."""
+GAS_HU = -970
+"""A thick region darker than this is gas in stomach or bowel; even emphysema is denser."""
+CORE_MM = 12.0
+"""Airways are thinner than twice this, lungs are thicker: what remains at this depth is lung."""
+REACH_MM = 24.0
+"""How far a lung goes on around its core."""
 SMALLEST_SHARE = 0.08
-"""A second component smaller than this share of the first is not the other lung."""
-REFUSE_BELOW_L = 1.0
-"""Less than this in total is not a chest."""
-PLAUSIBLE_L = (1.8, 9.5)
-"""Outside of this the volume is worth a warning."""
+"""A core smaller than this share of the largest one is not a lung."""
+LUNG_WINDOW_HU = (-1024, 400)
 TOUCH_CM2 = 4.0
-"""Lung on the first or last slice, or on a lateral face, of more than this is cut there."""
-
-NO_LUNGS = Code(
-    "no-lungs",
-    "No two lungs of plausible volume were found: not a chest, or most of the chest is outside.",
-    "give a scan of the whole chest",
-)
-CUT_TOP = Code(
-    "lungs-cut-top",
-    "The lungs reach the uppermost slice: their apices are not in the scan.",
-    "look at the missing part elsewhere; the answer covers only what was scanned",
-    "warn",
-)
-CUT_BOTTOM = Code(
-    "lungs-cut-bottom",
-    "The lungs reach the lowest slice: their bases are not in the scan.",
-    "look at the missing part elsewhere; the answer covers only what was scanned",
-    "warn",
-)
-CUT_SIDE = Code(
-    "lungs-cut-side",
-    "The lungs reach the side of the field of view.",
-    "reconstruct with a larger field of view if the raw data is still there",
-    "warn",
-)
-ONE_LUNG = Code(
-    "one-lung",
-    "Nearly all of the lung found lies on one side of the body.",
-    "look at the scan: a lung may be removed, collapsed or filled",
-    "warn",
-)
-ODD_VOLUME = Code(
-    "lung-volume",
-    "The lungs are unusually small or large.",
-    "look at the scan: a child, deep disease, or a wrong spacing",
-    "warn",
-)
+"""Lung on an outer face of more than this is cut there; the section of a trachea is smaller."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +43,10 @@ class LungFigures:
     """What was found, as numbers.
 
     Args:
-        volume_l: air-containing lung in litres.
-        left_l: on the patient's left.
-        right_l: on the patient's right.
-        touches: faces of the field that the lungs reach.
+        volume_l: air-containing lung in litres; airways outside the lungs do not count.
+        left_l: of the patient's left lung.
+        right_l: of the patient's right lung.
+        touches: faces of the field that the lungs reach; ``side`` is any of the lateral ones.
         start: first index [z, y, x] of the box around the lungs, in the scan.
         stop: index behind the box.
     """
@@ -103,6 +69,34 @@ class LungFigures:
             "stop": list(self.stop),
         }
 
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """The figures that `as_dict` wrote."""
+        return cls(
+            volume_l=float(facts["volume_l"]),
+            left_l=float(facts["left_l"]),
+            right_l=float(facts["right_l"]),
+            touches=tuple(facts["touches"]),
+            start=tuple(facts["start"]),
+            stop=tuple(facts["stop"]),
+        )
+
+    def box(self, grid: Grid, *, margin_mm: float = 0.0) -> tuple[Shape, Shape]:
+        """The box around the lungs with a margin, kept inside the scan.
+
+        Args:
+            grid: of the scan that the figures are of.
+            margin_mm: added on every side, in mm.
+
+        Returns:
+            First index [z, y, x], and shape.
+        """
+        margins = [round(margin_mm / s) for s in grid.spacing_mm]
+        first = np.maximum(np.subtract(self.start, margins), 0)
+        behind = np.minimum(np.add(self.stop, margins), grid.shape)
+        (z, y, x), (d, h, w) = first.tolist(), (behind - first).tolist()
+        return (z, y, x), (d, h, w)
+
 
 @dataclass(frozen=True, eq=False)
 class Lungs:
@@ -110,7 +104,7 @@ class Lungs:
 
     Args:
         mask: True in the lungs, shape [z, y, x] of `grid`.
-        grid: cells of about 3 mm over the scan's field.
+        grid: cells of about 4 mm over the scan's field.
         figures: summary.
     """
 
@@ -129,114 +123,142 @@ def find_lungs(scan: Scan) -> Lungs:
         Mask and figures; volume 0 and the whole field as box where there are none.
     """
     low, grid = _reduced(scan)
-    lungs = _two_largest(*_components(low), low, grid)
-    return Lungs(lungs, grid, _figures(lungs, low, grid, scan.grid))
-
-
-def check_chest(scan: Scan) -> tuple[LungFigures, tuple[Finding, ...]]:
-    """Figures of the lungs, and what they say about the scan.
-
-    Args:
-        scan: any CT.
-
-    Returns:
-        Figures and findings: `no-lungs` (refuse), `lungs-cut-top`, `lungs-cut-bottom`,
-        `lungs-cut-side`, `one-lung`, `lung-volume` (warn).
-    """
-    figures = find_lungs(scan).figures
-    volume = f"{figures.volume_l:.2f} l"
-    if figures.volume_l < REFUSE_BELOW_L:
-        return figures, (Finding(NO_LUNGS, f"lung volume {volume}"),)
-    findings = []
-    cuts = {"top": CUT_TOP, "bottom": CUT_BOTTOM, "side": CUT_SIDE}
-    findings += [Finding(cuts[side], f"lungs reach the {side}") for side in figures.touches]
-    if min(figures.left_l, figures.right_l) < 0.12 * figures.volume_l:
-        value = f"left {figures.left_l:.2f} l, right {figures.right_l:.2f} l"
-        findings.append(Finding(ONE_LUNG, value))
-    if not PLAUSIBLE_L[0] <= figures.volume_l <= PLAUSIBLE_L[1]:
-        findings.append(Finding(ODD_VOLUME, volume))
-    return figures, tuple(findings)
+    outside = _outside(low < DARK_HU)
+    hits = _enclosure(low >= AIR_HU)
+    inner = (low < AIR_HU) & ~outside & (hits >= 3)
+    sides = _sides(_cores(inner, low, grid), inner | (hits == 4), inner, grid)
+    lungs = sides[0] | sides[1]
+    if not lungs.any():
+        nothing = LungFigures(0.0, 0.0, 0.0, (), (0, 0, 0), scan.grid.shape)
+        return Lungs(lungs, grid, nothing)
+    cell_l = float(np.prod(grid.spacing_mm)) / 1e6
+    right_l, left_l = (float(side.sum()) * cell_l for side in sides)
+    touches = _touches(lungs, outside, grid)
+    start, stop = _box(lungs, grid, scan.grid)
+    figures = LungFigures(left_l + right_l, left_l, right_l, touches, start, stop)
+    return Lungs(lungs, grid, figures)
 
 
 def _reduced(scan: Scan) -> tuple[npt.NDArray[np.float32], Grid]:
-    """The scan in HU on cells of about 3 mm."""
-    # Every second voxel in plane is plenty before averaging to 3 mm, and a quarter of the work.
-    thin = [1] + [
-        2 if s <= CELL_MM / 3 and n >= 64 else 1
-        for s, n in zip(scan.grid.spacing_mm[1:], scan.grid.shape[1:], strict=True)
-    ]
-    hu = scan.hu[:, :: thin[1], :: thin[2]]
+    """The scan in HU on cells of about 4 mm."""
+    # Two voxels per cell and axis are plenty, and far less work than all of them.
+    thin = [max(1, int(CELL_MM / 2 / s)) for s in scan.grid.spacing_mm]
+    hu = scan.hu[tuple(slice(t // 2, None, t) for t in thin)]
     sizes = [
         max(1, min(kept, round(extent / CELL_MM)))
         for kept, extent in zip(hu.shape, scan.grid.size_mm, strict=True)
     ]
+    z, y, x = (area_matrix(n, s) for n, s in zip(hu.shape, sizes, strict=True))
+    values = resample(hu, (z, y, x), window_hu=LUNG_WINDOW_HU)
+    low, high = LUNG_WINDOW_HU
     shape = (sizes[0], sizes[1], sizes[2])
-    z, y, x = (area_matrix(n, s) for n, s in zip(hu.shape, shape, strict=True))
-    window = (-1000, 400)
-    values = resample(hu, (z, y, x), window_hu=window)
-    return values * np.float32(1400) - np.float32(1000), scan.grid.resized(shape)
+    return values * np.float32(high - low) + np.float32(low), scan.grid.resized(shape)
 
 
-def _components(low: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.signedinteger], int]:
-    """Components of air that lie inside the body."""
-    air = low < AIR_HU
-    labels, count = ndimage.label(air)
+def _outside(dark: Mask) -> Mask:
+    """Dark cells joined to the edge of their slice: air around the body, or beyond the field."""
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    labels, count = ndimage.label(dark, structure=in_plane)
+    faces = (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1])
+    reached = np.zeros(count + 1, bool)
+    for face in faces:
+        reached[np.unique(face)] = True
+    reached[0] = False
+    outside: Mask = reached[labels]
+    return outside
+
+
+def _enclosure(solid: Mask) -> npt.NDArray[np.int8]:
+    """From how many of left, right, front and back a cell is covered by something solid (0-4).
+
+    A lung is covered from all four, or from three where the field of view cuts it; a cushion or
+    a gap beside an arm from fewer.
+    """
+    hits = np.zeros(solid.shape, np.int8)
+    for axis in (1, 2):
+        hits += np.maximum.accumulate(solid, axis=axis)
+        hits += np.flip(np.maximum.accumulate(np.flip(solid, axis), axis=axis), axis)
+    return hits
+
+
+def _cores(inner: Mask, low: npt.NDArray[np.float32], grid: Grid) -> Mask:
+    """The deep parts of lungs: thicker than any airway, and not gas."""
+    shallow = ~inner
+    for axes in _steps(CORE_MM, grid):
+        shallow = _spread(shallow, axes)
+    deep = ~shallow
+    labels, count = ndimage.label(deep)
     if not count:
-        return labels, 0
+        return deep
     index = np.arange(1, count + 1)
-    dark = ndimage.mean(low, labels, index) < EMPTY_HU
-    border = np.zeros(count + 1, bool)
-    for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
-        border[np.unique(face)] = True
-    # Air around the body reaches the border and is dark; a lung cut by the field is not dark.
-    outside = dark | (border[1:] & (ndimage.mean(low, labels, index) < -900))
-    labels[np.concatenate([[True], outside])[labels]] = 0
-    return labels, count
+    is_lung = ndimage.mean(low, labels, index) > GAS_HU
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * is_lung
+    kept = (sizes > 0) & (sizes >= SMALLEST_SHARE * sizes.max())
+    cores: Mask = np.concatenate([[False], kept])[labels]
+    return cores
 
 
-def _two_largest(
-    labels: npt.NDArray[np.signedinteger], count: int, low: npt.NDArray[np.float32], grid: Grid
-) -> Mask:
-    voxel_l = float(np.prod(grid.spacing_mm)) / 1e6
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_l
-    lungs = np.zeros(low.shape, bool)
-    if not count or sizes.max() < SMALLEST_L:
-        return lungs
-    order = np.argsort(sizes)[::-1][:2]
-    for component in order:
-        if sizes[component] >= max(SMALLEST_L, SMALLEST_SHARE * sizes[order[0]]):
-            lungs |= labels == component + 1
-    return lungs
+def _sides(cores: Mask, body: Mask, inner: Mask, grid: Grid) -> tuple[Mask, Mask]:
+    """The right and the left lung: each grows from its cores, through `inner`, until they meet."""
+    labels, count = ndimage.label(cores)
+    if not count:
+        return cores, cores
+    used = cores.any(axis=(1, 2))
+    columns = np.flatnonzero(body[used].any(axis=(0, 1)))
+    middle = (columns[0] + columns[-1]) / 2
+    boxes = ndimage.find_objects(labels)
+    right = np.zeros(cores.shape, bool)
+    for number, box in enumerate(boxes, start=1):
+        at = np.nonzero(labels[box] == number)[2] + box[2].start
+        # Lungs that are one component reach far to both sides; x grows to the patient's left.
+        fused = min((at < middle).mean(), (at > middle).mean()) > 0.25
+        if fused:
+            right |= (labels == number) & (np.arange(cores.shape[2]) < middle)
+        elif at.mean() < middle:
+            right |= labels == number
+    left = cores & ~right
+    for axes in _steps(REACH_MM, grid):
+        right |= _spread(right, axes) & inner & ~left
+        left |= _spread(left, axes) & inner & ~right
+    return right, left
 
 
-def _figures(lungs: Mask, low: npt.NDArray[np.float32], grid: Grid, full: Grid) -> LungFigures:
-    voxel_l = float(np.prod(grid.spacing_mm)) / 1e6
-    if not lungs.any():
-        return LungFigures(0.0, 0.0, 0.0, (), (0, 0, 0), full.shape)
-    body_x = np.flatnonzero((low > -200).any(axis=(0, 1)))
-    middle = body_x.mean() if len(body_x) else (low.shape[2] - 1) / 2
-    left = float(lungs[:, :, int(np.ceil(middle)) :].sum()) * voxel_l
-    volume = float(lungs.sum()) * voxel_l
-    # LPS: x grows to the patient's left. A component is not two lungs by itself, so sides count.
-    start, stop = _box(lungs, grid, full)
-    return LungFigures(volume, left, volume - left, _touches(lungs, grid), start, stop)
+def _steps(reach_mm: float, grid: Grid) -> list[list[int]]:
+    """Axes to move along, step by step, to get `reach_mm` far whatever the size of the cells."""
+    return [
+        [
+            axis
+            for axis, spacing in enumerate(grid.spacing_mm)
+            if round(step * CELL_MM / spacing) > round((step - 1) * CELL_MM / spacing)
+        ]
+        for step in range(1, round(reach_mm / CELL_MM) + 1)
+    ]
 
 
-def _touches(lungs: Mask, grid: Grid) -> tuple[Side, ...]:
+def _spread(mask: Mask, axes: Sequence[int]) -> Mask:
+    """A mask and its direct neighbours along some axes; nothing comes in from beyond the field."""
+    wider = mask.copy()
+    for axis in axes:
+        source, target = np.moveaxis(mask, axis, 0), np.moveaxis(wider, axis, 0)
+        target[1:] |= source[:-1]
+        target[:-1] |= source[1:]
+    return wider
+
+
+def _touches(lungs: Mask, outside: Mask, grid: Grid) -> tuple[Side, ...]:
     sz, sy, sx = grid.spacing_mm
-    slice_cm2, coronal_cm2, sagittal_cm2 = sy * sx / 100, sz * sx / 100, sz * sy / 100
-    lateral = max(
-        float(lungs[:, 0].sum()) * coronal_cm2,
-        float(lungs[:, -1].sum()) * coronal_cm2,
-        float(lungs[:, :, 0].sum()) * sagittal_cm2,
-        float(lungs[:, :, -1].sum()) * sagittal_cm2,
-    )
-    areas: dict[Side, float] = {
-        "top": float(lungs[-1].sum()) * slice_cm2,
-        "bottom": float(lungs[0].sum()) * slice_cm2,
-        "side": lateral,
+    # Lateral is the edge of the image, or of the circle in it beyond which nothing was measured.
+    rim = outside.copy()
+    rim[:, [0, -1]] = True
+    rim[:, :, [0, -1]] = True
+    lateral = lungs & _spread(rim, (1, 2))
+    areas_cm2: dict[Side, float] = {
+        "top": float(lungs[-1].sum()) * sy * sx / 100,
+        "bottom": float(lungs[0].sum()) * sy * sx / 100,
+        "side": float(lateral.sum()) * sz * max(sy, sx) / 100,
     }
-    return tuple(side for side, area in areas.items() if area > TOUCH_CM2)
+    return tuple(side for side, area in areas_cm2.items() if area > TOUCH_CM2)
 
 
 def _box(lungs: Mask, grid: Grid, full: Grid) -> tuple[Shape, Shape]:
@@ -248,18 +270,3 @@ def _box(lungs: Mask, grid: Grid, full: Grid) -> tuple[Shape, Shape]:
         starts.append(int(np.floor(used[0] * ratio)))
         stops.append(min(full.shape[axis], int(np.ceil((used[-1] + 1) * ratio))))
     return (starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2])
-
-
-def grown(figures: LungFigures, grid: Grid, *, margin_mm: float) -> tuple[Shape, Shape]:
-    """The lungs' box with a margin, kept inside the scan; (start, stop) indices [z, y, x]."""
-    margins = [round(margin_mm / s) for s in grid.spacing_mm]
-    start = [max(0, a - m) for a, m in zip(figures.start, margins, strict=True)]
-    stop = [min(n, b + m) for n, b, m in zip(grid.shape, figures.stop, margins, strict=True)]
-    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
-
-
-def centre_of(figures: LungFigures, grid: Grid) -> Triple:
-    """LPS point (x, y, z) of the middle of the lungs' box, in mm."""
-    middle = (np.array(figures.start) + np.array(figures.stop) - 1) / 2
-    x, y, z = grid.to_mm(middle).tolist()
-    return (x, y, z)

@@ -1,107 +1,29 @@
-"""The one resampler: the paper's steps along an axis, composed into one small banded matrix.
+"""The one resampler: clip to a window and apply one banded matrix per axis, slice by slice.
 
-To 1 mm, pad to a cube, resize to 128: each step is linear and separable, so along an axis all of
-them are one matrix, and the volume is three matrix products, slab by slab. The 1 mm volume is never
-made. Matrices are banded; products skip the blocks where they are zero.
+Every slice is clipped as integers, turned to float and reduced in plane while it is in the
+processor's cache; only the reduced planes are kept until the product along z. Neither a float copy
+of the scan nor the 1 mm volume is ever made. The matrices are sparse (about six weights a row): all
+three products cost little more than reading the scan.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from squeezect.scan import Grid, Shape
+from squeezect.preparation.weights import Matrix
 
-Matrix = npt.NDArray[np.float64]
 FloatVolume = npt.NDArray[np.float32]
 
-SLAB = 16
-"""Slices turned to float at a time."""
-
 BLOCK = 32
-"""Output positions per product: small enough to skip most zeros, large enough to be fast."""
-
-
-def linear_matrix(size_in: int, size_out: int) -> Matrix:
-    """Linear interpolation from `size_in` to `size_out` samples over one field, edges held.
-
-    Samples sit in the middle of their cells (half-pixel centres); shape (size_out, size_in).
-    """
-    position = (np.arange(size_out) + 0.5) * size_in / size_out - 0.5
-    position = position.clip(0, size_in - 1)
-    lower = np.minimum(position.astype(int), max(size_in - 2, 0))
-    weight = position - lower
-    matrix = np.zeros((size_out, size_in))
-    rows = np.arange(size_out)
-    matrix[rows, lower] = 1 - weight
-    if size_in > 1:
-        matrix[rows, lower + 1] = weight
-    return matrix
-
-
-def area_matrix(size_in: int, size_out: int) -> Matrix:
-    """Mean over each output cell, with the exact share of every input cell; rows sum to one."""
-    edges = np.arange(size_out + 1) * size_in / size_out
-    cells = np.arange(size_in)
-    top = np.minimum(edges[1:, None], cells + 1)
-    bottom = np.maximum(edges[:-1, None], cells)
-    overlap: Matrix = np.maximum(top - bottom, 0) * size_out / size_in
-    return overlap
-
-
-def resize_matrix(size_in: int, size_out: int) -> Matrix:
-    """Averaging when reducing, linear interpolation when enlarging: no voxel is ever skipped."""
-    if size_out < size_in:
-        return area_matrix(size_in, size_out)
-    return linear_matrix(size_in, size_out)
-
-
-def to_spacing_matrix(size_in: int, size_out: int) -> Matrix:
-    """Linear, as the paper has it; averaging where linear would skip voxels (beyond a factor 2)."""
-    if size_in > 2 * size_out:
-        return area_matrix(size_in, size_out)
-    return linear_matrix(size_in, size_out)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """How a grid becomes a cube: one matrix per axis, and where the cube's voxels are.
-
-    Args:
-        matrices: from the scan's samples to the cube's, along [z, y, x].
-        grid: of the cube.
-    """
-
-    matrices: tuple[Matrix, Matrix, Matrix]
-    grid: Grid
-
-
-def plan(grid: Grid, *, spacing_mm: float, size: Shape) -> Plan:
-    """The paper's steps for one grid: to `spacing_mm`, centred padding to a cube, to `size`.
-
-    The number of samples at `spacing_mm` is rounded, so that the field is kept outer face to outer
-    face; the exact spacing that results is in the plan's grid. Where the padding is odd, the extra
-    sample lies at the end.
-
-    Args:
-        grid: the scan's, or the part of it to use.
-        spacing_mm: the intermediate spacing.
-        size: of the result along [z, y, x].
-    """
-    samples = [max(1, round(extent / spacing_mm)) for extent in grid.size_mm]
-    side = max(samples)
-    matrices, first, step = [], [], []
-    for count, kept, target in zip(grid.shape, samples, size, strict=True):
-        before = (side - kept) // 2
-        resize = resize_matrix(side, target)[:, before : before + kept]
-        matrices.append(resize @ to_spacing_matrix(count, kept))
-        first.append((0.5 * side / target - before) * count / kept - 0.5)
-        step.append(side / target * count / kept)
-    sz, sy, sx = (np.array(grid.spacing_mm) * np.array(step)).tolist()
-    x, y, z = grid.to_mm(first).tolist()
-    cube = Grid(size, (sz, sy, sx), (x, y, z), grid.direction)
-    return Plan((matrices[0], matrices[1], matrices[2]), cube)
+"""Output slices made at a time: few enough to keep memory small and every thread busy."""
+LANE = 16
+"""Floats in a cache line. Rows are an odd number of lines apart: at a power of two, the columns of
+a slice would evict each other from the cache while it is transposed (seven times slower)."""
+MAX_THREADS = 8
 
 
 def resample(
@@ -109,72 +31,107 @@ def resample(
     matrices: tuple[Matrix, Matrix, Matrix],
     *,
     window_hu: tuple[int, int],
-    workers: int = 2,
+    fill: float = 0.0,
+    threads: int | None = None,
 ) -> FloatVolume:
     """Clip to a window, scale to [0, 1] and apply one matrix per axis.
 
     Args:
         hu: Hounsfield units, shape [z, y, x].
-        matrices: one per axis, shapes (out, in); rows of zeros give 0, the window's lower end.
-        window_hu: lower and upper end.
-        workers: threads.
+        matrices: one per axis, shapes (out, in); what a row lacks to a sum of one is `fill`.
+        window_hu: Hounsfield units that become 0 and 1.
+        fill: value of what lies outside the scan, 0 to 1.
+        threads: how many share the work; the processor's cores by default. The values do not
+            depend on it.
 
     Returns:
-        float32, shape of the matrices' rows.
+        float32 in [0, 1], shape of the matrices' rows.
+
+    Example:
+        >>> import numpy as np
+        >>> hu = np.full((2, 2, 2), 400, np.int16)
+        >>> halves = np.full((1, 2), 0.5)
+        >>> resample(hu, (halves, halves, halves), window_hu=(-1000, 400)).tolist()
+        [[[1.0]]]
+    """
+    rows, columns = _Axis.of(matrices[1]), _Axis.of(matrices[2])
+    scale = np.float32(1 / (window_hu[1] - window_hu[0]))
+    inside = [matrix.sum(axis=1, dtype=np.float32) for matrix in matrices]
+    out = np.zeros((len(matrices[0]), rows.size, columns.size), np.float32)
+
+    def make(first: int) -> None:
+        part = out[first : first + BLOCK]
+        depth = _Axis.of(matrices[0][first : first + BLOCK])
+        planes = _planes(hu[depth.start : depth.stop], rows, columns, window_hu)
+        block = (depth.weights @ planes).reshape(len(part), columns.size, -1)[..., : rows.size]
+        np.multiply(block.swapaxes(1, 2), scale, out=part)
+        if fill:
+            covered = np.einsum("i,j,k", inside[0][first : first + BLOCK], *inside[1:])
+            part += np.float32(fill) * (1 - covered)
+        # Sums of rounded weights may leave [0, 1] by a unit in the last place.
+        np.clip(part, 0, 1, out=part)
+
+    starts = range(0, len(out), BLOCK)
+    threads = min(threads or _cores(), len(starts))
+    if threads == 1:
+        for first in starts:
+            make(first)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(make, starts))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """A banded matrix as its weights, and the range of inputs that it reads at all."""
+
+    weights: "sparse.csr_array[np.float32]"
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return int(self.weights.shape[0])
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> "_Axis":
+        used = np.flatnonzero(matrix.any(axis=0))
+        start, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+        return cls(sparse.csr_array(matrix[:, start:stop].astype(np.float32)), start, stop)
+
+
+def _planes(
+    hu: npt.NDArray[np.int16], rows: _Axis, columns: _Axis, window_hu: tuple[int, int]
+) -> FloatVolume:
+    """Slices above the window's lower end, reduced in plane.
+
+    Shape (slices, columns x padded rows): every plane is transposed and flattened.
     """
     low, high = window_hu
-    depth = Banded(matrices[0] / (high - low))
-    rows, columns = Banded(matrices[1]), Banded(matrices[2])
-    starts = range(depth.start, depth.stop, SLAB)
-
-    def flat(start: int) -> FloatVolume:
-        stop = min(start + SLAB, depth.stop)
-        part = hu[start:stop, rows.start : rows.stop, columns.start : columns.stop]
-        values = np.subtract(part.clip(low, high), low, dtype=np.float32, casting="unsafe")
-        narrow = columns.along_last(values)
-        return rows.along_last(np.ascontiguousarray(narrow.swapaxes(1, 2)))
-
-    with ThreadPoolExecutor(workers) as pool:
-        slabs = np.concatenate(list(pool.map(flat, starts)))
-    # Slabs are [z, x, y]; the last product turns them into [z, y, x].
-    stack = slabs.reshape(len(slabs), -1)
-    cube = depth.along_first(stack).reshape(-1, *slabs.shape[1:])
-    return np.ascontiguousarray(cube.swapaxes(1, 2))
+    used = hu[:, rows.start : rows.stop, columns.start : columns.stop]
+    height, width = used.shape[1:]
+    clipped = np.empty((height, width), np.int16)
+    floats = np.zeros((height, _padded(width)), np.float32)
+    turned = np.zeros((width, _padded(rows.size)), np.float32)
+    planes = np.empty((len(hu), columns.size * turned.shape[1]), np.float32)
+    for plane, values in zip(planes, used, strict=True):
+        np.clip(values, low, high, out=clipped)
+        # Wraps around for windows beyond 15 bits, which reading the bits as unsigned undoes.
+        np.subtract(clipped, low, out=clipped)
+        floats[:, :width] = clipped.view(np.uint16)
+        turned[:, : rows.size] = (rows.weights @ floats)[:, :width].T
+        plane[:] = (columns.weights @ turned).ravel()
+    return planes
 
 
-class Banded:
-    """A banded matrix as a row of dense blocks, and the range of inputs that it reads at all.
+def _padded(size: int) -> int:
+    """The next odd number of cache lines that holds `size` floats."""
+    lines = -(-size // LANE)
+    return (lines | 1) * LANE
 
-    Args:
-        matrix: dense, shape (out, in).
-    """
 
-    def __init__(self, matrix: Matrix) -> None:
-        used = np.flatnonzero(matrix.any(axis=0))
-        self.start = int(used[0]) if len(used) else 0
-        self.stop = int(used[-1]) + 1 if len(used) else 1
-        self.size = len(matrix)
-        self.blocks: list[tuple[slice, slice, FloatVolume]] = []
-        for first in range(0, self.size, BLOCK):
-            block = matrix[first : first + BLOCK]
-            columns = np.flatnonzero(block.any(axis=0))
-            if len(columns):
-                reads = slice(int(columns[0]) - self.start, int(columns[-1]) + 1 - self.start)
-                dense = block[:, columns[0] : columns[-1] + 1].astype(np.float32)
-                self.blocks.append((slice(first, first + len(block)), reads, dense))
-
-    def along_last(self, values: FloatVolume) -> FloatVolume:
-        """Apply to the last axis of values whose last axis is the range `start` to `stop`."""
-        out = np.zeros((*values.shape[:-1], self.size), np.float32)
-        flat_in = values.reshape(-1, values.shape[-1])
-        flat_out = out.reshape(-1, self.size)
-        for writes, reads, dense in self.blocks:
-            flat_out[:, writes] = flat_in[:, reads] @ dense.T
-        return out
-
-    def along_first(self, values: FloatVolume) -> FloatVolume:
-        """Apply to the first axis of a matrix whose rows are the range `start` to `stop`."""
-        out = np.zeros((self.size, values.shape[1]), np.float32)
-        for writes, reads, dense in self.blocks:
-            out[writes] = dense @ values[reads]
-        return out
+def _cores() -> int:
+    """Cores that this process may use."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(available or 1, MAX_THREADS))

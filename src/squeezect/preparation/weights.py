@@ -1,0 +1,139 @@
+"""What every resampled voxel is made of: one small matrix per axis, and where the result lies.
+
+All of it is one rule. An output sample is the mean of the input over an interval; an interval one
+input voxel wide is linear interpolation, a wider one is area averaging. The paper's three steps (to
+1 mm, pad to a cube, resize) are products of such matrices, so they are one matrix as well.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.scan import Grid, Shape
+
+Matrix = npt.NDArray[np.float64]
+Outside = Literal["edge", "air"]
+Padding = Literal["cube", "none"]
+
+
+def mean_matrix(
+    size_in: int, centres: npt.ArrayLike, *, width: float, outside: Outside = "edge"
+) -> Matrix:
+    """Means over intervals of a row of voxels, with the exact share of every voxel.
+
+    Args:
+        size_in: number of voxels; voxel ``i`` covers ``i - 0.5`` to ``i + 0.5``.
+        centres: middles of the intervals in index units, whole numbers being voxel centres.
+        width: of the intervals in voxels; 1 is linear interpolation.
+        outside: ``edge`` goes on with the outermost voxel, ``air`` counts as nothing.
+
+    Returns:
+        Weights, shape (len(centres), size_in); rows sum to one, or less where they reach into air.
+
+    Example:
+        >>> mean_matrix(3, [0.25], width=1).tolist()
+        [[0.75, 0.25, 0.0]]
+    """
+    middle = np.asarray(centres, float)[:, None] + 0.5
+    lower_face = np.arange(size_in, dtype=float)
+    upper_face = lower_face + 1
+    if outside == "edge":
+        lower_face[0], upper_face[-1] = -np.inf, np.inf
+    top = np.minimum(middle + width / 2, upper_face)
+    bottom = np.maximum(middle - width / 2, lower_face)
+    weights: Matrix = np.maximum(top - bottom, 0) / width
+    return weights
+
+
+def linear_matrix(size_in: int, size_out: int) -> Matrix:
+    """Linear interpolation to `size_out` samples over the same field, edges held."""
+    return mean_matrix(size_in, _centres(size_in, size_out), width=1)
+
+
+def area_matrix(size_in: int, size_out: int) -> Matrix:
+    """Mean over each of `size_out` equal parts of the same field."""
+    return mean_matrix(size_in, _centres(size_in, size_out), width=size_in / size_out)
+
+
+def resize_matrix(size_in: int, size_out: int) -> Matrix:
+    """Averaging when reducing, linear interpolation when enlarging: no voxel is ever skipped."""
+    width = max(1.0, size_in / size_out)
+    return mean_matrix(size_in, _centres(size_in, size_out), width=width)
+
+
+def to_spacing_matrix(size_in: int, size_out: int) -> Matrix:
+    """Linear, as the paper has it; averaging where linear would skip voxels (beyond a factor 2)."""
+    if size_in > 2 * size_out:
+        return area_matrix(size_in, size_out)
+    return linear_matrix(size_in, size_out)
+
+
+def _centres(size_in: int, size_out: int) -> npt.NDArray[np.float64]:
+    """Middles of `size_out` equal parts of a row of `size_in` voxels (half-pixel centres)."""
+    return np.asarray((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a grid becomes another one.
+
+    Args:
+        matrices: from the scan's samples to the result's, along [z, y, x].
+        grid: of the result, in the same space.
+    """
+
+    matrices: tuple[Matrix, Matrix, Matrix]
+    grid: Grid
+
+
+def plan(grid: Grid, *, size: Shape, spacing_mm: float | None = 1.0, pad: Padding = "cube") -> Plan:
+    """The paper's steps for one grid: to `spacing_mm`, centred padding to a cube, to `size`.
+
+    The number of samples at `spacing_mm` is rounded, so that the field is kept outer face to outer
+    face; the exact spacing that results is in the plan's grid. Where the padding is odd, the extra
+    sample lies at the end (superior, posterior, left).
+
+    Args:
+        grid: the scan's, or the part of it to use.
+        size: of the result along [z, y, x].
+        spacing_mm: of the intermediate step; None goes straight from the scan's voxels to `size`.
+        pad: ``cube`` keeps proportions (voxels are cubic if `size` is), ``none`` stretches the
+            field to fill `size`.
+    """
+    if spacing_mm is None:
+        return _direct(grid, size, pad)
+    samples = [max(1, round(extent / spacing_mm)) for extent in grid.size_mm]
+    matrices, first, step = [], [], []
+    for count, kept, target in zip(grid.shape, samples, size, strict=True):
+        side = max(samples) if pad == "cube" else kept
+        before = (side - kept) // 2
+        resize = resize_matrix(side, target)[:, before : before + kept]
+        matrices.append(resize @ to_spacing_matrix(count, kept))
+        first.append((0.5 * side / target - before) * count / kept - 0.5)
+        step.append(side / target * count / kept)
+    return Plan((matrices[0], matrices[1], matrices[2]), placed(grid, size, first, step))
+
+
+def _direct(grid: Grid, size: Shape, pad: Padding) -> Plan:
+    """From the scan's voxels to `size` in one step."""
+    matrices, first, step = [], [], []
+    side_mm = max(grid.size_mm)
+    for count, spacing, target in zip(grid.shape, grid.spacing_mm, size, strict=True):
+        field = side_mm / spacing if pad == "cube" else float(count)
+        stride = field / target
+        start = (count - field + stride) / 2 - 0.5
+        centres = start + np.arange(target) * stride
+        outside: Outside = "air" if pad == "cube" else "edge"
+        matrices.append(mean_matrix(count, centres, width=max(1.0, stride), outside=outside))
+        first.append(start)
+        step.append(stride)
+    return Plan((matrices[0], matrices[1], matrices[2]), placed(grid, size, first, step))
+
+
+def placed(grid: Grid, shape: Shape, first: npt.ArrayLike, step: npt.ArrayLike) -> Grid:
+    """The grid whose voxel [0, 0, 0] is at index `first` of another, `step` of its voxels apart."""
+    sz, sy, sx = (np.array(grid.spacing_mm) * np.asarray(step)).tolist()
+    x, y, z = grid.to_mm(first).tolist()
+    return Grid(shape, (sz, sy, sx), (x, y, z), grid.direction)
