@@ -154,3 +154,12 @@ def test_wrong_input_is_refused(study):
         compare_decisions([0, 0], [0, 1], [0, 1], among="positives")
     with pytest.raises(EvaluationError, match="outside"):
         compare_scores(s.label, s.score, s.score + 5, "brier")
+
+
+def test_models_that_agree_are_compared_more_sharply():
+    label = np.ones(100, dtype=int)
+    first, same = np.arange(100) < 80, np.arange(100) < 70
+    apart = np.roll(same, 45)
+    sharp, blunt = (compare_decisions(label, first, other).difference for other in (same, apart))
+    assert sharp.value == blunt.value == pytest.approx(0.1)
+    assert sharp.high - sharp.low < 0.8 * (blunt.high - blunt.low)

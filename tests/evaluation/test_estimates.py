@@ -143,3 +143,24 @@ def test_no_resamples_are_refused(study):
     with pytest.raises(EvaluationError, match="0 bootstrap resamples") as caught:
         bootstrap({"b": weighted.brier}, one_patient_per_case(study()), replicates=0)
     assert caught.value.code == "bad-choice"
+
+
+def test_resamples_of_one_class_are_left_out():
+    cases = Cases.of([1, 1, *[0] * 8], [0.9, 0.8, *np.linspace(0.1, 0.7, 8)])
+    found = bootstrap({"auc": weighted.roc_auc}, cases, replicates=500)["auc"]
+    left = int(found.method.split()[-2])
+    # A resample has no positive with chance 0.8 ** 10.
+    assert left == pytest.approx(500 * (1 - 0.8**10), abs=25)
+    assert left < 500
+    assert found.low == 1
+
+
+def test_recentred_interval_ends_around_the_value():
+    rng = np.random.default_rng(0)
+    probability = rng.random(400)
+    cases = Cases.of(rng.random(400) < probability, probability)
+    statistics = {"e": weighted.calibration_error}
+    plain = bootstrap(statistics, cases, replicates=400)["e"]
+    moved = bootstrap(statistics, cases, replicates=400, recentre=["e"])["e"]
+    assert moved.value == plain.value
+    assert moved.low < moved.value < moved.high < plain.high

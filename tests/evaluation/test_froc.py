@@ -233,3 +233,13 @@ def test_the_whole_challenge(real_data):
     # Marks on excluded findings count for nothing, but for the few that lie in nodules too.
     mixed = score_froc(scans, excluded, nodules, excluded, replicates=10)
     assert mixed.false_marks == 0
+
+
+def test_a_resample_without_the_loudest_scan_is_read_far_enough():
+    names = [f"s{k}" for k in range(10)]
+    loud = [("s0", 90 + k, 0.9 + k / 2000) for k in range(100)]
+    quiet = [(n, 90 + k, k / 200) for n in names[1:] for k in range(90)]
+    matches = match(names, line(*loud, *quiet), line(("s1", 0, 9.0)))
+    weights = np.array([[0, 2, *[1] * 8]], dtype=float)
+    rate, _ = next(_curves(matches, weights))
+    assert rate[-1] > 8

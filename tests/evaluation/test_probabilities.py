@@ -65,3 +65,8 @@ def test_what_is_no_probability_is_refused(wrong):
         probability_scores([0, 1], [0.5, wrong])
     with pytest.raises(EvaluationError, match="outside"):
         calibration_curve([0, 1], [0.5, wrong])
+
+
+def test_distinct_probabilities_fill_bins_evenly():
+    bins = calibration_curve([0, 1] * 5, np.arange(10) / 10, bins=2)
+    assert [group.observed.n for group in bins] == [5, 5]

@@ -16,7 +16,7 @@ from squeezect.evaluation import (
     weighted,
 )
 from squeezect.evaluation.estimates import resamples
-from squeezect.evaluation.ranking import delong_variance, placements
+from squeezect.evaluation.ranking import delong_variance, placements, ranking_scores_of
 
 SCORES = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=4, max_size=30).filter(
     lambda rows: len({label for label, _ in rows}) == 2
@@ -180,3 +180,16 @@ def test_sensitivity_and_specificity_mirror_each_other(study):
 def test_targets_out_of_range_are_refused(target):
     with pytest.raises(EvaluationError, match="specificity"):
         sensitivity_at_specificity([0, 1], [0.1, 0.2], target)
+
+
+def test_doubt_about_perfect_specificity_comes_from_the_negatives():
+    label = [0] * 4 + [1] * 40
+    found = ranking_scores_of(Cases.of(label, np.arange(44.0)), replicates=50)
+    assert found.specificity_at_sensitivity.low < 0.6
+    assert found.sensitivity_at_specificity.low > 0.9
+    assert specificity_at_sensitivity(label, np.arange(44), 0.9, replicates=50).low < 0.6
+
+
+def test_one_alarm_in_ten_is_ninety_per_cent_specificity():
+    label, score = [0] * 10 + [1] * 5, [*range(9), 90, *range(50, 55)]
+    assert sensitivity_at_specificity(label, score, 0.9, replicates=5).value == 1

@@ -37,8 +37,8 @@ def _of_guessing(part: Part) -> list[str]:
         return []
     if auc.high < 0.5:
         return [
-            f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, lies below 0.5: negative"
-            " scans get the higher probabilities. Are the labels the right way round?"
+            f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, lies below 0.5:"
+            " negative scans get the higher probabilities. Are the labels the right way round?"
         ]
     return [
         f"The interval of the ROC AUC, {auc.low:.3f} to {auc.high:.3f}, includes 0.5: these scans"
