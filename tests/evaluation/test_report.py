@@ -93,7 +93,7 @@ def test_page_explains_itself_and_names_no_place(make_run, tmp_path):
         "Training",
         "How the intervals are made",
         "Not a medical device",
-        "64 x 64 x 64",
+        "64, 64, 64",
         "cohort.csv",
         "1e-05",
         "There are only 8 positive scans",

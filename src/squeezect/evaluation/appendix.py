@@ -61,5 +61,5 @@ def _text(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return " x ".join(_text(item) for item in value)
+        return ", ".join(_text(item) for item in value)
     return str(value)
