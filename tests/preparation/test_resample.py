@@ -62,9 +62,7 @@ def two_steps(hu, grid, size, spacing_mm=1.0):
 def test_fused_equals_two_steps(shape, spacing, size, seed):
     hu = np.random.default_rng(seed).integers(-2000, 2000, shape).astype(np.int16)
     grid = Grid(shape, spacing)
-    fused = resample(
-        hu, plan(grid, spacing_mm=1.0, size=size).matrices, window_hu=WINDOW, threads=1
-    )
+    fused = resample(hu, plan(grid, spacing_mm=1.0, size=size).matrices, window=WINDOW, threads=1)
     assert fused.dtype == np.float32
     assert np.abs(fused - two_steps(hu, grid, size)).max() < 1e-4
 
@@ -76,7 +74,7 @@ def test_fused_equals_two_steps_on_real_scans(name, real_data):
 
     scan = read_scan(real_data(name))
     how = plan(scan.grid, spacing_mm=1.0, size=(128, 128, 128))
-    fused = resample(scan.hu, how.matrices, window_hu=WINDOW)
+    fused = resample(scan.hu, how.matrices, window=WINDOW)
     assert np.abs(fused - two_steps(scan.hu, scan.grid, (128, 128, 128))).max() < 1e-4
 
 
@@ -111,7 +109,7 @@ def test_a_blob_stays_where_it_is_in_space(shape, spacing, place):
     radius = 2.5 * max(spacing)
     hu = (-1000 + 1400 * np.exp(-((distance / radius) ** 2) / 2)).astype(np.int16)
     how = plan(grid, spacing_mm=1.0, size=(32, 32, 32))
-    values = resample(hu, how.matrices, window_hu=WINDOW).astype(float)
+    values = resample(hu, how.matrices, window=WINDOW).astype(float)
     where = np.stack(np.meshgrid(*map(np.arange, values.shape), indexing="ij"), -1)
     found = (how.grid.to_mm(where) * values[..., None]).sum((0, 1, 2)) / values.sum()
     assert np.abs(found - centre).max() < 0.5 * max(*spacing, *how.grid.spacing_mm)
@@ -120,7 +118,7 @@ def test_a_blob_stays_where_it_is_in_space(shape, spacing, place):
 def test_the_padding_is_air_and_centred():
     hu = np.full((10, 20, 40), 400, np.int16)
     how = plan(Grid((10, 20, 40), (1.0, 1.0, 1.0)), spacing_mm=1.0, size=(40, 40, 40))
-    values = resample(hu, how.matrices, window_hu=WINDOW)
+    values = resample(hu, how.matrices, window=WINDOW)
     assert (values[15:25, 10:30] == 1).all()
     assert values.sum() == hu.size
     assert np.allclose(how.grid.to_mm((15, 10, 0)), (0, 0, 0))

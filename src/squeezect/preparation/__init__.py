@@ -2,6 +2,7 @@
 
 from squeezect.preparation.chest import check_chest
 from squeezect.preparation.lungs import LungFigures, Lungs, find_lungs
+from squeezect.preparation.patches import Patch, cut_patch, cut_planes, cut_scales
 from squeezect.preparation.pipeline import (
     Preparation,
     Volume,
@@ -15,10 +16,14 @@ __all__ = [
     "Filled",
     "LungFigures",
     "Lungs",
+    "Patch",
     "Preparation",
     "Store",
     "Volume",
     "check_chest",
+    "cut_patch",
+    "cut_planes",
+    "cut_scales",
     "find_lungs",
     "parse_preparation",
     "prepare",

@@ -4,9 +4,9 @@ Air enclosed by the body and thicker than any airway: enough to crop to the lung
 heads, abdomens and limbs. Not a segmentation for measuring.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -68,18 +68,6 @@ class LungFigures:
             "start": list(self.start),
             "stop": list(self.stop),
         }
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """The figures that `as_dict` wrote."""
-        return cls(
-            volume_l=float(facts["volume_l"]),
-            left_l=float(facts["left_l"]),
-            right_l=float(facts["right_l"]),
-            touches=tuple(facts["touches"]),
-            start=tuple(facts["start"]),
-            stop=tuple(facts["stop"]),
-        )
 
     def box(self, grid: Grid, *, margin_mm: float = 0.0) -> tuple[Shape, Shape]:
         """The box around the lungs with a margin, kept inside the scan.
@@ -149,7 +137,7 @@ def _reduced(scan: Scan) -> tuple[npt.NDArray[np.float32], Grid]:
         for kept, extent in zip(hu.shape, scan.grid.size_mm, strict=True)
     ]
     z, y, x = (area_matrix(n, s) for n, s in zip(hu.shape, sizes, strict=True))
-    values = resample(hu, (z, y, x), window_hu=LUNG_WINDOW_HU)
+    values = resample(hu, (z, y, x), window=LUNG_WINDOW_HU)
     low, high = LUNG_WINDOW_HU
     shape = (sizes[0], sizes[1], sizes[2])
     return values * np.float32(high - low) + np.float32(low), scan.grid.resized(shape)

@@ -15,6 +15,7 @@ from squeezect.preparation.resample import FloatVolume, resample
 from squeezect.preparation.weights import Padding, plan
 from squeezect.scan import Grid, Scan, Shape
 
+AIR_HU = -1000
 ALGORITHM = 2
 """Raised when the same parameters begin to give other values, so that stores are made anew."""
 
@@ -63,7 +64,7 @@ class Preparation(BaseModel):
     crop: Literal["none", "lungs"] = "none"
     crop_margin_mm: float = Field(default=10.0, ge=0, le=200)
     pad: Padding = "cube"
-    fill_hu: int = Field(default=-1000, ge=-32000, le=32000)
+    fill_hu: int = Field(default=AIR_HU, ge=-32000, le=32000)
 
     @field_validator("size")
     @classmethod
@@ -173,7 +174,7 @@ def prepare(
     values = resample(
         hu,
         how.matrices,
-        window_hu=preparation.window_hu,
+        window=preparation.window_hu,
         fill=preparation.fill,
         threads=threads,
     )

@@ -17,6 +17,7 @@ from scipy import sparse
 from squeezect.preparation.weights import Matrix
 
 FloatVolume = npt.NDArray[np.float32]
+Values = npt.NDArray[np.int16] | FloatVolume
 
 BLOCK = 32
 """Output slices made at a time: few enough to keep memory small and every thread busy."""
@@ -27,19 +28,19 @@ MAX_THREADS = 8
 
 
 def resample(
-    hu: npt.NDArray[np.int16],
+    values: Values,
     matrices: tuple[Matrix, Matrix, Matrix],
     *,
-    window_hu: tuple[int, int],
+    window: tuple[int, int],
     fill: float = 0.0,
     threads: int | None = None,
 ) -> FloatVolume:
     """Clip to a window, scale to [0, 1] and apply one matrix per axis.
 
     Args:
-        hu: Hounsfield units, shape [z, y, x].
+        values: Hounsfield units (int16) or values of a prepared volume (float32), shape [z, y, x].
         matrices: one per axis, shapes (out, in); what a row lacks to a sum of one is `fill`.
-        window_hu: Hounsfield units that become 0 and 1.
+        window: values that become 0 and 1.
         fill: value of what lies outside the scan, 0 to 1.
         threads: how many share the work; the processor's cores by default. The values do not
             depend on it.
@@ -51,18 +52,18 @@ def resample(
         >>> import numpy as np
         >>> hu = np.full((2, 2, 2), 400, np.int16)
         >>> halves = np.full((1, 2), 0.5)
-        >>> resample(hu, (halves, halves, halves), window_hu=(-1000, 400)).tolist()
+        >>> resample(hu, (halves, halves, halves), window=(-1000, 400)).tolist()
         [[[1.0]]]
     """
     rows, columns = _Axis.of(matrices[1]), _Axis.of(matrices[2])
-    scale = np.float32(1 / (window_hu[1] - window_hu[0]))
+    scale = np.float32(1 / (window[1] - window[0]))
     inside = [matrix.sum(axis=1, dtype=np.float32) for matrix in matrices]
     out = np.zeros((len(matrices[0]), rows.size, columns.size), np.float32)
 
     def make(first: int) -> None:
         part = out[first : first + BLOCK]
         depth = _Axis.of(matrices[0][first : first + BLOCK])
-        planes = _planes(hu[depth.start : depth.stop], rows, columns, window_hu)
+        planes = _planes(values[depth.start : depth.stop], rows, columns, window)
         block = (depth.weights @ planes).reshape(len(part), columns.size, -1)[..., : rows.size]
         np.multiply(block.swapaxes(1, 2), scale, out=part)
         if fill:
@@ -101,25 +102,23 @@ class _Axis:
         return cls(sparse.csr_array(matrix[:, start:stop].astype(np.float32)), start, stop)
 
 
-def _planes(
-    hu: npt.NDArray[np.int16], rows: _Axis, columns: _Axis, window_hu: tuple[int, int]
-) -> FloatVolume:
+def _planes(values: Values, rows: _Axis, columns: _Axis, window: tuple[int, int]) -> FloatVolume:
     """Slices above the window's lower end, reduced in plane.
 
     Shape (slices, columns x padded rows): every plane is transposed and flattened.
     """
-    low, high = window_hu
-    used = hu[:, rows.start : rows.stop, columns.start : columns.stop]
+    used = values[:, rows.start : rows.stop, columns.start : columns.stop]
     height, width = used.shape[1:]
-    clipped = np.empty((height, width), np.int16)
+    clipped = np.empty((height, width), used.dtype)
+    # Whole numbers wrap around in windows beyond 15 bits; read as unsigned, they are right again.
+    lifted = clipped.view(np.uint16) if clipped.dtype == np.int16 else clipped
     floats = np.zeros((height, _padded(width)), np.float32)
     turned = np.zeros((width, _padded(rows.size)), np.float32)
-    planes = np.empty((len(hu), columns.size * turned.shape[1]), np.float32)
-    for plane, values in zip(planes, used, strict=True):
-        np.clip(values, low, high, out=clipped)
-        # Wraps around for windows beyond 15 bits, which reading the bits as unsigned undoes.
-        np.subtract(clipped, low, out=clipped)
-        floats[:, :width] = clipped.view(np.uint16)
+    planes = np.empty((len(used), columns.size * turned.shape[1]), np.float32)
+    for plane, part in zip(planes, used, strict=True):
+        np.clip(part, *window, out=clipped)
+        np.subtract(clipped, window[0], out=clipped)
+        floats[:, :width] = lifted
         turned[:, : rows.size] = (rows.weights @ floats)[:, :width].T
         plane[:] = (columns.weights @ turned).ravel()
     return planes

@@ -6,22 +6,24 @@ nothing half-written, and the next one goes on with what is missing.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self
 
 import numpy as np
 
 from squeezect.errors import Code, SqueezeCTError, StoreError
-from squeezect.preparation.pipeline import Preparation, Volume, prepare
-from squeezect.scan import Direction, Grid, Shape, Triple
+from squeezect.preparation.pipeline import Preparation, Volume
+from squeezect.preparation.records import volume_facts, volume_from
+from squeezect.preparation.sources import Source, fingerprint, prepare_into
+from squeezect.preparation.workers import run_each
 
 INDEX = "store.json"
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 OTHER_STORE = Code(
     "other-store",
@@ -32,6 +34,16 @@ NOT_STORED = Code(
     "not-stored",
     "The store has no complete volume of this scan.",
     "prepare the cohort again; what is there is kept",
+)
+BAD_KEY = Code(
+    "bad-key",
+    "A name in the store has characters that a folder's name should not have.",
+    "use up to 128 letters, digits, points, hyphens and underscores",
+)
+DAMAGED = Code(
+    "damaged-volume",
+    "A stored volume cannot be read back: its files were changed or the disk is failing.",
+    "delete its folder and prepare the cohort again",
 )
 
 
@@ -57,26 +69,42 @@ class Store:
     Args:
         folder: where they are.
         preparation: how they were prepared.
+
+    Example:
+        >>> import tempfile
+        >>> from squeezect.phantom import thorax
+        >>> from squeezect.preparation import prepare
+        >>> how = Preparation(size=(16, 16, 16))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store.open(Path(folder) / "store", how)
+        ...     store.write("patient-1", prepare(thorax(1)[0], how))
+        ...     "patient-1" in store, store.missing(["patient-1", "patient-2"])
+        (True, ['patient-2'])
     """
 
     folder: Path
     preparation: Preparation
 
     @classmethod
-    def open(cls, folder: Path, preparation: Preparation) -> Self:
+    def open(cls, folder: Path | str, preparation: Preparation) -> Self:
         """Open or begin a store.
 
         Raises:
             StoreError: `other-store`, if the folder holds anything but volumes of `preparation`.
         """
+        folder = Path(folder)
         index = folder / INDEX
         if index.is_file():
-            found = json.loads(index.read_text("utf-8"))
-            if found.get("digest") != preparation.digest:
-                raise StoreError(OTHER_STORE, f"store {folder} was prepared in another way")
+            found = _digest_in(index)
+            if found != preparation.digest:
+                raise StoreError(
+                    OTHER_STORE,
+                    f"store {folder} was prepared in another way "
+                    f"(digest {found or 'unknown'}, asked for {preparation.digest})",
+                )
             return cls(folder, preparation)
-        if folder.exists() and any(folder.iterdir()):
-            raise StoreError(OTHER_STORE, f"folder {folder} is not empty and holds no store")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise StoreError(OTHER_STORE, f"{folder} is not empty and holds no store")
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"digest": preparation.digest, "preparation": preparation.model_dump(mode="json")}
         scratch = folder / f".{INDEX}.{os.getpid()}"
@@ -85,7 +113,7 @@ class Store:
         return cls(folder, preparation)
 
     def __contains__(self, key: str) -> bool:
-        return (self.folder / key / "zarr.json").is_file()
+        return KEY.fullmatch(key) is not None and (self.folder / key / "zarr.json").is_file()
 
     def __iter__(self) -> Iterator[str]:
         return (p.parent.name for p in sorted(self.folder.glob("[!.]*/zarr.json")))
@@ -98,16 +126,20 @@ class Store:
         """The prepared volume of a scan.
 
         Raises:
-            StoreError: `not-stored`.
+            StoreError: `not-stored`, or `damaged-volume`.
         """
         import zarr
 
         if key not in self:
             raise StoreError(NOT_STORED, f"no volume {key} in store {self.folder}")
-        array = zarr.open_array(self.folder / key, mode="r")
-        facts = cast("dict[str, Any]", dict(array.attrs))
-        values = np.ascontiguousarray(np.asarray(array[:]), np.float32)
-        return Volume(values, _grid(facts["grid"]), self.preparation, identity=facts["identity"])
+        try:
+            array = zarr.open_array(self.folder / key, mode="r")
+            values = np.ascontiguousarray(array[:], np.float32)
+            volume = volume_from(dict(array.attrs), values, self.preparation)
+        except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
+            what = f"volume {key} in store {self.folder} cannot be read ({error})"
+            raise StoreError(DAMAGED, what) from error
+        return volume
 
     def write(self, key: str, volume: Volume, *, source: str = "") -> None:
         """Keep a volume, replacing an older one of the same key.
@@ -118,13 +150,14 @@ class Store:
             source: fingerprint of the file or folder it came from.
 
         Raises:
-            StoreError: `other-store`, if it was prepared in another way.
+            StoreError: `other-store`, if it was prepared in another way; `bad-key`.
         """
         import zarr
         from zarr.codecs import BloscCodec
 
         from squeezect import __version__
 
+        _check_key(key)
         if volume.preparation.digest != self.preparation.digest:
             raise StoreError(OTHER_STORE, f"volume {key} was prepared in another way")
         scratch = self.folder / f".{key}.{os.getpid()}"
@@ -134,131 +167,101 @@ class Store:
             shape=volume.values.shape,
             chunks=volume.values.shape,
             dtype="float32",
+            # A third smaller than raw values, and read in a hundredth of a training step.
             compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
-            attributes={
-                "digest": self.preparation.digest,
-                "grid": _grid_facts(volume.grid),
-                "identity": volume.identity,
-                "source": source,
-                "findings": [finding.as_dict() for finding in volume.findings],
-                "lungs": volume.lungs.as_dict() if volume.lungs else None,
-                "squeezect": __version__,
-            },
+            attributes={**volume_facts(volume), "source": source, "squeezect": __version__},
         )
         array[:] = volume.values
-        target = self.folder / key
-        if target.exists():
-            old = self.folder / f".{key}.{os.getpid()}.old"
-            target.rename(old)
-            scratch.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            scratch.rename(target)
+        self._publish(scratch, self.folder / key)
+
+    def _publish(self, scratch: Path, target: Path) -> None:
+        """Let a complete volume take its place, whatever is there."""
+        while True:
+            if target.exists():
+                old = target.with_name(f".{target.name}.{os.getpid()}.old")
+                target.rename(old)
+                shutil.rmtree(old, ignore_errors=True)
+            try:
+                scratch.rename(target)
+            except OSError:
+                # Another process has published the same key meanwhile; replace that one.
+                if not target.exists():
+                    raise
+            else:
+                return
 
     def fill(
         self,
         sources: Mapping[str, Path],
         *,
         workers: int = 1,
+        require_chest: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Filled:
         """Prepare the scans that are missing or whose files have changed.
 
         A scan that cannot be read or prepared is reported and does not stop the others. No worker
-        holds more than one scan at a time.
+        holds more than one scan at a time. Figures of the lungs are stored with every volume.
 
         Args:
             sources: file or folder of each key.
             workers: processes; 1 works in this one.
-            progress: called with (done, total).
+            require_chest: report scans without lungs (`no-lungs`) as failed.
+            progress: called with (done, total), first before any work.
+
+        Raises:
+            StoreError: `bad-key`.
         """
+        for key in sources:
+            _check_key(key)
         self._sweep()
-        marks = {key: fingerprint(path) for key, path in sources.items()}
-        todo = [key for key in sources if self._source_of(key) != marks[key]]
-        skipped = tuple(key for key in sources if key not in set(todo))
+        marked = [Source(key, path, fingerprint(path)) for key, path in sources.items()]
+        todo = [source for source in marked if self._mark_of(source.key) != source.mark]
+        working = {source.key for source in todo}
+        skipped = tuple(key for key in sources if key not in working)
         done: list[str] = []
         failed: dict[str, SqueezeCTError] = {}
-        for key, error in self._prepared(todo, sources, marks, workers):
-            if error is None:
-                done.append(key)
-            else:
-                failed[key] = error
-            if progress is not None:
-                progress(len(skipped) + len(done) + len(failed), len(sources))
         if progress is not None:
-            progress(len(sources), len(sources))
+            progress(len(skipped), len(marked))
+        threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
+        task = partial(prepare_into, self, threads=threads, require_chest=require_chest)
+        for source, error in run_each(task, todo, workers=workers):
+            if error is None:
+                done.append(source.key)
+            else:
+                failed[source.key] = error
+            if progress is not None:
+                progress(len(skipped) + len(done) + len(failed), len(marked))
         return Filled(tuple(done), skipped, failed)
 
-    def _prepared(
-        self,
-        todo: list[str],
-        sources: Mapping[str, Path],
-        marks: Mapping[str, str],
-        workers: int,
-    ) -> Iterator[tuple[str, SqueezeCTError | None]]:
-        if workers == 1 or len(todo) < 2:
-            for key in todo:
-                yield key, _prepare_one(self, key, sources[key], marks[key])
-            return
-        # Spawned, not forked: a fork would copy the threads' locks of whatever runs here.
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-        try:
-            yield from self._pooled(pool, todo, sources, marks)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _pooled(
-        self,
-        pool: ProcessPoolExecutor,
-        todo: list[str],
-        sources: Mapping[str, Path],
-        marks: Mapping[str, str],
-    ) -> Iterator[tuple[str, SqueezeCTError | None]]:
-        running: dict[Future[SqueezeCTError | None], str] = {
-            pool.submit(_prepare_one, self, key, sources[key], marks[key]): key for key in todo
-        }
-        while running:
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield running.pop(future), future.result()
-
-    def _source_of(self, key: str) -> str | None:
-        import zarr
-
+    def _mark_of(self, key: str) -> str | None:
+        """Fingerprint of the source that a stored volume was made from."""
         if key not in self:
             return None
-        return str(zarr.open_array(self.folder / key, mode="r").attrs["source"])
+        try:
+            facts = json.loads((self.folder / key / "zarr.json").read_text("utf-8"))
+            return str(facts["attributes"]["source"])
+        except (ValueError, LookupError, TypeError):
+            return None
 
     def _sweep(self) -> None:
         """Delete what killed runs left behind; folders of running processes are theirs."""
         for scratch in self.folder.glob(".*"):
-            parts = scratch.name.split(".")
-            owner = next((int(p) for p in reversed(parts) if p.isdigit()), 0)
+            owner = next((int(p) for p in reversed(scratch.name.split(".")) if p.isdigit()), 0)
             if scratch.is_dir() and not (owner and _alive(owner)):
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
-def fingerprint(path: Path) -> str:
-    """What tells that a file or folder has changed: names, sizes and times, not contents."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = blake2b(digest_size=8)
-    for file in files:
-        try:
-            facts = file.stat()
-        except OSError:
-            continue
-        digest.update(f"{file.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def _check_key(key: str) -> None:
+    if not KEY.fullmatch(key):
+        raise StoreError(BAD_KEY, f"key {key!r} cannot name a volume in a store")
 
 
-def _prepare_one(store: Store, key: str, source: Path, mark: str) -> SqueezeCTError | None:
-    from squeezect.reading import read_scan
-
+def _digest_in(index: Path) -> str:
     try:
-        store.write(key, prepare(read_scan(source), store.preparation), source=mark)
-    except SqueezeCTError as error:
-        return error
-    return None
+        return str(json.loads(index.read_text("utf-8"))["digest"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _alive(process: int) -> bool:
@@ -269,24 +272,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _grid_facts(grid: Grid) -> dict[str, object]:
-    return {
-        "shape": grid.shape,
-        "spacing_mm": grid.spacing_mm,
-        "origin_mm": grid.origin_mm,
-        "direction": grid.direction,
-    }
-
-
-def _grid(facts: Mapping[str, Any]) -> Grid:
-    def triple(values: Any) -> Triple:
-        x, y, z = (float(v) for v in values)
-        return (x, y, z)
-
-    d, h, w = (int(n) for n in facts["shape"])
-    shape: Shape = (d, h, w)
-    first, second, third = (triple(row) for row in facts["direction"])
-    direction: Direction = (first, second, third)
-    return Grid(shape, triple(facts["spacing_mm"]), triple(facts["origin_mm"]), direction)

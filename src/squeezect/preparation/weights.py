@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.scan import Grid, Shape
+from squeezect.scan import Grid, Shape, Triple
 
 Matrix = npt.NDArray[np.float64]
 Outside = Literal["edge", "air"]
@@ -130,6 +130,28 @@ def _direct(grid: Grid, size: Shape, pad: Padding) -> Plan:
         first.append(start)
         step.append(stride)
     return Plan((matrices[0], matrices[1], matrices[2]), placed(grid, size, first, step))
+
+
+def plan_around(
+    grid: Grid, point_mm: npt.ArrayLike, *, shape: Shape, spacing_mm: Triple, outside: Outside
+) -> Plan:
+    """A patch of `shape` whose middle is a point, averaging where its voxels are the larger ones.
+
+    Args:
+        grid: the scan's.
+        point_mm: LPS point (x, y, z) in mm.
+        shape: of the patch along [z, y, x].
+        spacing_mm: of the patch along [z, y, x].
+        outside: what lies beyond the scan.
+    """
+    middle = grid.to_index(point_mm)
+    step = np.divide(spacing_mm, grid.spacing_mm)
+    first = middle - (np.array(shape) - 1) / 2 * step
+    z, y, x = (
+        mean_matrix(n, start + np.arange(m) * s, width=max(1.0, float(s)), outside=outside)
+        for n, m, start, s in zip(grid.shape, shape, first, step, strict=True)
+    )
+    return Plan((z, y, x), placed(grid, shape, first, step))
 
 
 def placed(grid: Grid, shape: Shape, first: npt.ArrayLike, step: npt.ArrayLike) -> Grid:

@@ -1,0 +1,91 @@
+"""Run one job after another in a few processes, and survive the death of one.
+
+A process that runs out of memory is ended by the system without a word, and takes its pool along.
+Here the jobs that were under way are then tried again one at a time, so that the guilty one is
+named and the others are done.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from squeezect.errors import Code, SqueezeCTError, StoreError
+
+Job = TypeVar("Job")
+Outcome = SqueezeCTError | None
+"""Why a job failed, or None."""
+
+WORKER_DIED = Code(
+    "worker-died",
+    "A worker process ended in the middle of a scan, usually for want of memory.",
+    "use fewer workers or more memory; a script of your own that asks for workers must do so "
+    'under `if __name__ == "__main__":`',
+)
+
+
+def run_each(
+    task: Callable[[Job], Outcome], jobs: Sequence[Job], *, workers: int
+) -> Iterator[tuple[Job, Outcome]]:
+    """Run a task on every job, at most `workers` at a time.
+
+    Args:
+        task: a function that pickles and returns what went wrong, or None.
+        jobs: what it is called with.
+        workers: processes; 1 works in this one.
+
+    Yields:
+        Every job with its outcome, in order of completion.
+    """
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield job, task(job)
+        return
+    waiting = deque(jobs)
+    while waiting:
+        suspects: list[Job] = []
+        yield from _pooled(task, waiting, suspects, workers)
+        for job in suspects:
+            yield job, _alone(task, job)
+
+
+def _pooled(
+    task: Callable[[Job], Outcome], waiting: deque[Job], suspects: list[Job], workers: int
+) -> Iterator[tuple[Job, Outcome]]:
+    """Work through `waiting` until it is empty or a process dies; what was under way is suspect."""
+    running: dict[Future[Outcome], Job] = {}
+    pool = _pool(workers)
+    try:
+        while (waiting and not suspects) or running:
+            while waiting and not suspects and len(running) < workers:
+                try:
+                    running[pool.submit(task, waiting[0])] = waiting[0]
+                except BrokenProcessPool:
+                    break
+                waiting.popleft()
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                job = running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:
+                    suspects.append(job)
+                else:
+                    yield job, outcome
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone(task: Callable[[Job], Outcome], job: Job) -> Outcome:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(task, job).result()
+        except BrokenProcessPool:
+            return StoreError(WORKER_DIED, f"the process that worked on {job} ended")
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: a fork would copy the threads' locks of whatever runs here.
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
