@@ -100,13 +100,7 @@ def score_froc(
         raise EvaluationError(NO_NODULES, f"no nodule in any of {len(scans)} scans")
     rate, sensitivity = next(_curves(matches, np.ones((1, matches.scans))))
     grid = np.linspace(RATES[0], RATES[-1], GRID_POINTS)
-    drawn = np.array(
-        [
-            np.interp(grid, *curve)
-            for weights in _drawn_scans(matches, replicates, seed)
-            for curve in _curves(matches, weights)
-        ]
-    )
+    drawn = _bootstrap(matches, grid, replicates, seed)
     at_rates = tuple(np.interp(RATES, rate, sensitivity).tolist())
     mean = drawn.mean(axis=0)
     low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
@@ -123,6 +117,16 @@ def score_froc(
         found=matches.found,
         false_marks=int((~matches.hit).sum()),
     )
+
+
+def _bootstrap(matches: Matches, grid: FloatArray, replicates: int, seed: int) -> FloatArray:
+    """Sensitivity of each resample at the rates of the grid, shape (replicates, grid)."""
+    curves = (
+        curve
+        for weights in _drawn_scans(matches, replicates, seed)
+        for curve in _curves(matches, weights)
+    )
+    return np.array([np.interp(grid, *curve) for curve in curves])
 
 
 def _drawn_scans(matches: Matches, replicates: int, seed: int) -> Iterator[FloatArray]:
