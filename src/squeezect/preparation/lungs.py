@@ -31,6 +31,8 @@ CORE_MM = 12.0
 """Airways are thinner than twice this, lungs are thicker: what remains at this depth is lung."""
 REACH_MM = 24.0
 """How far a lung goes on around its core."""
+COVERED_SHARE = 0.25
+"""A region less of which has body on three sides lies outside the body: a cushion, not a lung."""
 SMALLEST_SHARE = 0.08
 """A core smaller than this share of the largest one is not a lung."""
 LUNG_WINDOW_HU = (-1024, 400)
@@ -113,8 +115,9 @@ def find_lungs(scan: Scan) -> Lungs:
     low, grid = _reduced(scan)
     outside = _outside(low < DARK_HU)
     hits = _enclosure(low >= AIR_HU)
-    inner = (low < AIR_HU) & ~outside & (hits >= 3)
-    sides = _sides(_cores(inner, low, grid), inner | (hits == 4), inner, grid)
+    inner = (low < AIR_HU) & ~outside
+    cores = _cores(inner, low, hits, grid)
+    sides = _sides(cores, cores | (hits == 4), inner, grid)
     lungs = sides[0] | sides[1]
     if not lungs.any():
         nothing = LungFigures(0.0, 0.0, 0.0, (), (0, 0, 0), scan.grid.shape)
@@ -160,8 +163,8 @@ def _outside(dark: Mask) -> Mask:
 def _enclosure(solid: Mask) -> npt.NDArray[np.int8]:
     """From how many of left, right, front and back a cell is covered by something solid (0-4).
 
-    A lung is covered from all four, or from three where the field of view cuts it; a cushion or
-    a gap beside an arm from fewer.
+    Most of a lung is covered from all four, even where the field of view cuts it; a cushion below
+    the patient or the air beside an arm is not.
     """
     hits = np.zeros(solid.shape, np.int8)
     for axis in (1, 2):
@@ -170,8 +173,10 @@ def _enclosure(solid: Mask) -> npt.NDArray[np.int8]:
     return hits
 
 
-def _cores(inner: Mask, low: npt.NDArray[np.float32], grid: Grid) -> Mask:
-    """The deep parts of lungs: thicker than any airway, and not gas."""
+def _cores(
+    inner: Mask, low: npt.NDArray[np.float32], hits: npt.NDArray[np.int8], grid: Grid
+) -> Mask:
+    """The deep parts of lungs: thicker than any airway, not gas, and inside the body."""
     shallow = ~inner
     for axes in _steps(CORE_MM, grid):
         shallow = _spread(shallow, axes)
@@ -180,7 +185,8 @@ def _cores(inner: Mask, low: npt.NDArray[np.float32], grid: Grid) -> Mask:
     if not count:
         return deep
     index = np.arange(1, count + 1)
-    is_lung = ndimage.mean(low, labels, index) > GAS_HU
+    covered = ndimage.mean(hits >= 3, labels, index) > COVERED_SHARE
+    is_lung = covered & (ndimage.mean(low, labels, index) > GAS_HU)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * is_lung
     kept = (sizes > 0) & (sizes >= SMALLEST_SHARE * sizes.max())
     cores: Mask = np.concatenate([[False], kept])[labels]
