@@ -133,7 +133,10 @@ def find_lungs(scan: Scan) -> Lungs:
 def _reduced(scan: Scan) -> tuple[npt.NDArray[np.float32], Grid]:
     """The scan in HU on cells of about 4 mm."""
     # Two voxels per cell and axis are plenty, and far less work than all of them.
-    thin = [max(1, int(CELL_MM / 2 / s)) for s in scan.grid.spacing_mm]
+    thin = [
+        max(1, min(n, int(CELL_MM / 2 / s)))
+        for n, s in zip(scan.grid.shape, scan.grid.spacing_mm, strict=True)
+    ]
     hu = scan.hu[tuple(slice(t // 2, None, t) for t in thin)]
     sizes = [
         max(1, min(kept, round(extent / CELL_MM)))
