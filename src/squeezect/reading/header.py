@@ -1,0 +1,377 @@
+"""What a DICOM file says of its slices, read without its pixels and without trusting it."""
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Literal
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
+from pydicom.uid import UID
+
+from squeezect.errors import ReadingError
+from squeezect.reading import codes
+from squeezect.reading.sources import HEAD_BYTES, Limits, Source
+
+DICOM_ERRORS = (
+    InvalidDicomError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RecursionError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its converters raise on damaged files."""
+
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+CT_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
+}
+DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
+
+PixelKind = Literal["", "int", "float"]
+
+_KEYWORDS = """
+    SOPClassUID SOPInstanceUID ImageType Modality SeriesInstanceUID SeriesDescription
+    Manufacturer KVP ConvolutionKernel ContrastBolusAgent SliceThickness GantryDetectorTilt
+    ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames
+    SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit
+    PixelRepresentation RescaleSlope RescaleIntercept RescaleType ModalityLUTSequence
+    PixelPaddingValue PixelPaddingRangeLimit LossyImageCompression
+    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
+"""
+_TAGS: list[int] = [int(Tag(keyword)) for keyword in _KEYWORDS.split()]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the pixels of a file are stored.
+
+    Args:
+        kind: whole numbers, floating point, or "" for none.
+        syntax: UID of the transfer syntax.
+        offset: of the first pixel in the (inflated) file; 0 where they are encapsulated.
+        nbytes: declared length of the uncompressed pixels; -1 where they are encapsulated.
+        little_endian: byte order.
+        rows: height of a frame.
+        columns: width of a frame.
+        frames: how many.
+        samples: per pixel.
+        photometric: interpretation, e.g. ``MONOCHROME2``.
+        allocated: bits per stored value.
+        stored: bits that count.
+        high_bit: place of the highest bit that counts.
+        signed: whether the highest bit is a sign.
+        lossy: whether the header says that the pixels were compressed with loss.
+    """
+
+    kind: PixelKind = ""
+    syntax: str = ""
+    offset: int = 0
+    nbytes: int = -1
+    little_endian: bool = True
+    rows: int = 0
+    columns: int = 0
+    frames: int = 1
+    samples: int = 1
+    photometric: str = ""
+    allocated: int = 0
+    stored: int = 0
+    high_bit: int = 0
+    signed: bool = False
+    lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Header:
+    """One slice: a file, or a frame of one.
+
+    Args:
+        source: the file.
+        frame: number of the frame, from 0.
+        pixels: how the file stores its pixels.
+        sop_class: UID of the kind of object.
+        modality: e.g. ``CT``.
+        series: SeriesInstanceUID.
+        description: of the series.
+        image_type: words of ImageType.
+        position_mm: ImagePositionPatient, None if missing or no three finite numbers.
+        orientation: ImageOrientationPatient, None if missing or no six finite numbers.
+        spacing_mm: PixelSpacing (between rows, between columns), None if missing or not positive.
+        thickness_mm: SliceThickness.
+        slope: of the rescale; None if missing.
+        intercept: of the rescale; None if missing.
+        rescale_type: unit of rescaled values.
+        lookup: whether a modality lookup table is there instead of a rescale.
+        padding: PixelPaddingValue as stored.
+        padding_limit: PixelPaddingRangeLimit as stored.
+        manufacturer: of the scanner.
+        kernel: of the reconstruction.
+        voltage_kv: of the tube.
+        contrast: the agent, None if not stated.
+    """
+
+    source: Source
+    frame: int = 0
+    pixels: Pixels = Pixels()
+    sop_class: str = ""
+    modality: str = ""
+    series: str = ""
+    description: str = ""
+    image_type: tuple[str, ...] = ()
+    position_mm: tuple[float, ...] | None = None
+    orientation: tuple[float, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    thickness_mm: float | None = None
+    slope: float | None = None
+    intercept: float | None = None
+    rescale_type: str = ""
+    lookup: bool = False
+    padding: int | None = None
+    padding_limit: int | None = None
+    manufacturer: str = ""
+    kernel: str = ""
+    voltage_kv: float | None = None
+    contrast: str | None = None
+
+    @property
+    def name(self) -> str:
+        """File, and frame where there are several."""
+        frame = f" frame {self.frame + 1}" if self.pixels.frames > 1 else ""
+        return self.source.name + frame
+
+
+def read_headers(source: Source, limits: Limits) -> list[Header]:
+    """The slices of one file; empty if it is no DICOM file, or a DICOMDIR.
+
+    Args:
+        source: the file.
+        limits: what to take on.
+
+    Raises:
+        ReadingError: `broken-file`, `too-large`, `unreadable-file`, `unsafe-archive`.
+    """
+    start = source.head(1024)
+    if not looks_like_dicom(start):
+        return []
+    try:
+        return _parse(source, limits)
+    except DICOM_ERRORS as error:
+        if isinstance(error, ReadingError):
+            raise
+        # The text of the error may quote values; its kind says enough.
+        what = f"{source.name} has no readable DICOM header ({type(error).__name__})"
+        raise ReadingError(codes.BROKEN_FILE, what) from error
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether a file starts as DICOM does, with or without preamble."""
+    bare = start[:2] in (b"\x08\x00", b"\x02\x00") and start[3:4] == b"\x00"
+    return start[128:132] == b"DICM" or (bare and len(start) > 16)
+
+
+def dicom_body(source: Source, limits: Limits) -> bytes | None:
+    """The whole file, inflated, if its data set is deflated; else None.
+
+    Raises:
+        ReadingError: `broken-file` or `too-large`.
+    """
+    start = source.head(1024)
+    if DEFLATED not in start[132:]:
+        return None
+    if start[132:138] != b"\x02\x00\x00\x00UL":
+        raise ReadingError(codes.BROKEN_FILE, f"{source.name} does not say how long its header is")
+    end = 144 + int(struct.unpack("<I", start[140:144])[0])
+    data = source.read()
+    most = max(4096 * 4096 * 2, limits.ratio * len(data))
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = inflater.decompress(data[end:], min(most, limits.file_bytes))
+    except zlib.error as error:
+        raise ReadingError(codes.BROKEN_FILE, f"{source.name} cannot be inflated") from error
+    if inflater.unconsumed_tail:
+        raise ReadingError(codes.TOO_LARGE, f"{source.name} inflates to more than {most} bytes")
+    plain = DEFLATED[:-3].ljust(len(DEFLATED), b"\0")
+    return data[:end].replace(DEFLATED, plain) + body
+
+
+def _parse(source: Source, limits: Limits) -> list[Header]:
+    inflated = dicom_body(source, limits)
+    if inflated is not None:
+        return _parse_file(source, io.BytesIO(inflated), len(inflated))
+    if source.member is not None and source.size > HEAD_BYTES:
+        # Most headers lie within the first part of a file: do not unpack the rest for them.
+        try:
+            return _parse_file(source, io.BytesIO(source.head()), source.size, partial=True)
+        except DICOM_ERRORS:
+            pass
+    with source.open() as file:
+        return _parse_file(source, file, source.size)
+
+
+def _parse_file(
+    source: Source, file: BinaryIO, size: int, *, partial: bool = False
+) -> list[Header]:
+    dataset = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    explicit, little = not dataset.is_implicit_VR, dataset.is_little_endian is not False
+    offset, nbytes, kind = _find_pixels(file, explicit=explicit, little=little)
+    if partial and not kind:
+        raise EOFError
+    header = _header(source, dataset)
+    if not (header.sop_class or header.modality or header.pixels.rows):
+        raise EOFError
+    if header.sop_class == DIRECTORY_CLASS:
+        return []
+    if nbytes >= 0 and offset + nbytes > size:
+        what = f"{source.name} ends {offset + nbytes - size} bytes before its pixels do"
+        raise ReadingError(codes.BROKEN_FILE, what)
+    syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "") or "")
+    pixels = replace(
+        header.pixels,
+        kind=kind,
+        syntax=syntax,
+        offset=offset,
+        nbytes=nbytes,
+        little_endian=little,
+    )
+    header = replace(header, pixels=pixels)
+    if pixels.frames > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
+        from squeezect.reading.frames import split_frames
+
+        return split_frames(header, dataset)
+    return [header]
+
+
+def _find_pixels(file: BinaryIO, *, explicit: bool, little: bool) -> tuple[int, int, PixelKind]:
+    """Offset, length and kind of the pixels; the file stands at their tag or at its end."""
+    order = "<" if little else ">"
+    element = file.read(12)
+    if len(element) < 8:
+        return 0, -1, ""
+    tag = struct.unpack(order + "HH", element[:4])
+    if tag[0] != 0x7FE0 or tag[1] not in {0x0008, 0x0009, 0x0010}:
+        return 0, -1, ""
+    kind: PixelKind = "int" if tag[1] == 0x0010 else "float"
+    place = element[8:12] if explicit else element[4:8]
+    length = struct.unpack(order + "I", place.ljust(4, b"\0"))[0]
+    if length == 0xFFFFFFFF:
+        return 0, -1, kind
+    return file.tell() - len(element) + (12 if explicit else 8), length, kind
+
+
+def _header(source: Source, dataset: Dataset) -> Header:
+    signed = whole(dataset, "PixelRepresentation", 0) == 1
+    allocated = whole(dataset, "BitsAllocated", 0) or 0
+    stored = whole(dataset, "BitsStored", allocated) or allocated
+    pixels = Pixels(
+        rows=whole(dataset, "Rows", 0) or 0,
+        columns=whole(dataset, "Columns", 0) or 0,
+        frames=whole(dataset, "NumberOfFrames", 1) or 1,
+        samples=whole(dataset, "SamplesPerPixel", 1) or 1,
+        photometric=text(dataset, "PhotometricInterpretation"),
+        allocated=allocated,
+        stored=stored,
+        high_bit=whole(dataset, "HighBit", stored - 1) or 0,
+        signed=signed,
+        lossy=text(dataset, "LossyImageCompression") == "01",
+    )
+    contrast = text(dataset, "ContrastBolusAgent")
+    return Header(
+        source=source,
+        pixels=pixels,
+        sop_class=text(dataset, "SOPClassUID"),
+        modality=text(dataset, "Modality"),
+        series=text(dataset, "SeriesInstanceUID"),
+        description=text(dataset, "SeriesDescription"),
+        image_type=words(dataset, "ImageType"),
+        position_mm=numbers(dataset, "ImagePositionPatient", 3),
+        orientation=numbers(dataset, "ImageOrientationPatient", 6),
+        spacing_mm=_positive(numbers(dataset, "PixelSpacing", 2)),
+        thickness_mm=number(dataset, "SliceThickness"),
+        slope=number(dataset, "RescaleSlope"),
+        intercept=number(dataset, "RescaleIntercept"),
+        rescale_type=text(dataset, "RescaleType"),
+        lookup="ModalityLUTSequence" in dataset,
+        padding=_as_stored(whole(dataset, "PixelPaddingValue", None), pixels),
+        padding_limit=_as_stored(whole(dataset, "PixelPaddingRangeLimit", None), pixels),
+        manufacturer=text(dataset, "Manufacturer"),
+        kernel=" ".join(words(dataset, "ConvolutionKernel")),
+        voltage_kv=number(dataset, "KVP"),
+        contrast=contrast or None,
+    )
+
+
+def _as_stored(value: int | None, pixels: Pixels) -> int | None:
+    """A padding value with the sign of the pixels: headers often write it with the other one."""
+    if value is None:
+        return None
+    span = 1 << max(pixels.allocated, 1)
+    value %= span
+    return value - span if pixels.signed and value >= span // 2 else value
+
+
+def value_of(dataset: Dataset, keyword: str) -> object:
+    """A tag's value, None if it is missing, empty or cannot be converted."""
+    try:
+        value: object = dataset.get(keyword)
+    except DICOM_ERRORS:
+        return None
+    return value
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """A tag as text, "" if it is missing."""
+    value = value_of(dataset, keyword)
+    return value.strip(" \0") if isinstance(value, str | UID) else ""
+
+
+def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """A tag of one or several words."""
+    value = value_of(dataset, keyword)
+    if isinstance(value, str):
+        return (value.strip(),) if value.strip() else ()
+    return tuple(str(v).strip() for v in value) if isinstance(value, Sequence) else ()
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """A tag as one finite number, None if it is none."""
+    found = numbers(dataset, keyword, 1)
+    return found[0] if found else None
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """A tag as `count` finite numbers, None if it is not."""
+    value = value_of(dataset, keyword)
+    if value is None or isinstance(value, bytes):
+        return None
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    parts: Sequence[Any] = value if several else [value]  # type: ignore[assignment]
+    try:
+        found = tuple(float(part) for part in parts)
+    except DICOM_ERRORS:
+        return None
+    return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def whole(dataset: Dataset, keyword: str, default: int | None) -> int | None:
+    """A tag as a whole number, or the default."""
+    value = number(dataset, keyword)
+    return default if value is None else int(value)
+
+
+def _positive(values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    return values if values and min(values) > 0 else None
