@@ -202,8 +202,10 @@ def test_a_failing_scan_is_reported_and_stops_no_other(store, sources, tmp_path)
 
 
 def test_a_chest_can_be_required(store, tmp_path):
-    grid = Grid((30, 30, 30), (5.0, 5.0, 5.0))
-    block = {"block": write_image(Scan(np.zeros(grid.shape, np.int16), grid), tmp_path / "b.mha")}
+    hu = np.full((30, 30, 30), -1000, np.int16)
+    hu[5:25, 5:25, 5:25] = 40
+    scan = Scan(hu, Grid(hu.shape, (5.0, 5.0, 5.0)))
+    block = {"block": write_image(scan, tmp_path / "block.mha")}
     filled = store.fill(block, require_chest=True)
     assert filled.failed["block"].code == "no-lungs"
     assert store.fill(block).done == ("block",)

@@ -1,6 +1,7 @@
 """Scan in, network input out: exactly, on its own grid, kept in a store."""
 
 from squeezect.preparation.chest import check_chest
+from squeezect.preparation.export import prepare_file
 from squeezect.preparation.lungs import LungFigures, Lungs, find_lungs
 from squeezect.preparation.patches import Patch, cut_patch, cut_planes, cut_scales
 from squeezect.preparation.pipeline import (
@@ -8,7 +9,6 @@ from squeezect.preparation.pipeline import (
     Volume,
     parse_preparation,
     prepare,
-    prepare_file,
 )
 from squeezect.preparation.store import Filled, Store
 

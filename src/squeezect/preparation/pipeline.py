@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -179,28 +178,3 @@ def prepare(
         threads=threads,
     )
     return Volume(values, how.grid, preparation, lungs, scan.findings, scan.identity)
-
-
-def prepare_file(
-    path: Path, preparation: Preparation, out: Path, *, series: str | None = None
-) -> Path:
-    """Prepare one scan and write the volume as an image that any viewer opens in place.
-
-    Args:
-        path: a scan.
-        preparation: what to do.
-        out: ``.nii.gz``, ``.mha`` or ``.nrrd``.
-        series: which series, where there are several.
-    """
-    import numpy as np
-    import SimpleITK as sitk
-
-    from squeezect.reading import read_scan
-
-    volume = prepare(read_scan(path, series=series), preparation)
-    image = sitk.GetImageFromArray(volume.values)
-    image.SetOrigin(volume.grid.origin_mm)
-    image.SetSpacing(volume.grid.spacing_mm[::-1])
-    image.SetDirection(np.array(volume.grid.direction[::-1]).T.ravel().tolist())
-    sitk.WriteImage(image, str(out), useCompression=True)
-    return out
