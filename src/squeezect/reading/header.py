@@ -67,6 +67,7 @@ class Pixels:
         offset: of the first pixel in the (inflated) file; 0 where they are encapsulated.
         nbytes: declared length of the uncompressed pixels; -1 where they are encapsulated.
         little_endian: byte order.
+        deflated: whether the file has to be inflated first.
         rows: height of a frame.
         columns: width of a frame.
         frames: how many.
@@ -84,6 +85,7 @@ class Pixels:
     offset: int = 0
     nbytes: int = -1
     little_endian: bool = True
+    deflated: bool = False
     rows: int = 0
     columns: int = 0
     frames: int = 1
@@ -212,7 +214,8 @@ def dicom_body(source: Source, limits: Limits) -> bytes | None:
 def _parse(source: Source, limits: Limits) -> list[Header]:
     inflated = dicom_body(source, limits)
     if inflated is not None:
-        return _parse_file(source, io.BytesIO(inflated), len(inflated))
+        headers = _parse_file(source, io.BytesIO(inflated), len(inflated))
+        return [replace(h, pixels=replace(h.pixels, deflated=True)) for h in headers]
     if source.member is not None and source.size > HEAD_BYTES:
         # Most headers lie within the first part of a file: do not unpack the rest for them.
         try:

@@ -20,7 +20,6 @@ NATIVE = {
     "1.2.840.10008.1.2",
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2.1.98",
-    "1.2.840.10008.1.2.1.99",
     "1.2.840.10008.1.2.2",
     "1.2.840.113619.5.2",
 }
@@ -141,7 +140,7 @@ def _native(header: Header) -> Stored:
     count = p.rows * p.columns
     nbytes = count * p.allocated // 8
     offset = p.offset + header.frame * nbytes
-    inflated = dicom_body(header.source, LIMITS) if p.syntax.endswith(".1.99") else None
+    inflated = dicom_body(header.source, LIMITS) if p.deflated else None
     if inflated is not None:
         data = inflated[offset : offset + nbytes]
     else:

@@ -178,7 +178,7 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
     """The CT slices among the files of a series, localizers left out."""
     kinds = Counter((h.sop_class, h.modality) for h in headers)
     (sop_class, modality), _ = kinds.most_common(1)[0]
-    slices = [h for h in headers if _is_ct(h)]
+    slices = [h for h in headers if is_ct(h)]
     if not slices:
         what = f"{len(headers)} images of modality {modality or 'unknown'}"
         raise ReadingError(codes.NOT_CT, f"{what}, {_class_name(sop_class)}")
@@ -197,7 +197,8 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
     return kept
 
 
-def _is_ct(header: Header) -> bool:
+def is_ct(header: Header) -> bool:
+    """Whether an image is CT, by its SOP class, or by its modality if it has none."""
     if header.sop_class:
         return header.sop_class in CT_CLASSES
     return header.modality == "CT"
