@@ -2,6 +2,8 @@
 
 import struct
 
+import numpy as np
+
 _SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 """JPEG and JPEG-LS markers that start a frame."""
 
@@ -20,6 +22,27 @@ def declared_size(frame: bytes) -> tuple[int, int] | None:
     if frame[:2] == b"\xff\xd8":
         return _jpeg(frame)
     return None
+
+
+def is_whole(frame: bytes) -> bool:
+    """Whether a JPEG or JPEG-LS stream runs to its end marker without a foreign one; others pass.
+
+    Decoders return half a picture without a word for a stream that is cut or overwritten.
+
+    Args:
+        frame: the whole stream; padding after it does not matter.
+    """
+    if frame[:3] != b"\xff\xd8\xff":
+        return True
+    frame = frame.rstrip(b"\0")
+    start = frame.find(b"\xff\xda")
+    if start < 0 or frame[-2:] != b"\xff\xd9":
+        return False
+    data = np.frombuffer(frame, np.uint8)[start + 2 : -2]
+    after = data[1:][data[:-1] == 0xFF]
+    # JPEG stuffs a zero byte, JPEG-LS a zero bit, after 0xFF; then there are restarts, and
+    # tables and further scans of progressive streams.
+    return bool(data[-1:] != 0xFF) and not bool((after >= 0xE0).any())
 
 
 def _jpeg2000(frame: bytes, at: int) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ SAME_PLACE_MM = 0.01
 EVEN_SHARE = 0.05
 """Slices this share of the spacing off their even place are taken as being there."""
 GAP_FACTOR = 1.5
-"""A distance beyond this many medians is a gap; below, slices are interpolated to an even grid."""
+"""A distance beyond this many usual ones is a gap; below, slices are interpolated."""
 PARALLEL = 1e-3
 """Slices whose direction cosines differ by more are not parallel."""
 STRAIGHT_MM = 0.1
@@ -198,7 +198,8 @@ def _split_repeats(
 def _spacing(headers: Sequence[Header], along: Floats) -> tuple[float, list[Finding], int]:
     """Spacing of the even grid, findings, and its number of slices."""
     steps = np.diff(along)
-    usual = float(np.median(steps))
+    # The lower quartile: where slices are missing in half of the stack, the median misses it.
+    usual = float(np.quantile(steps, 0.25, method="lower"))
     count = len(along)
     mean = float((along[-1] - along[0]) / (count - 1))
     off = np.abs(along - along[0] - mean * np.arange(count)).max()

@@ -10,7 +10,7 @@ import numpy as np
 
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
-from squeezect.reading.codestream import declared_size
+from squeezect.reading.codestream import declared_size, is_whole
 from squeezect.reading.header import DICOM_ERRORS, Header, dicom_body
 from squeezect.reading.hounsfield import Hu, Stored, to_hounsfield
 from squeezect.reading.sources import LIMITS, Deadline
@@ -23,6 +23,7 @@ NATIVE = {
     "1.2.840.10008.1.2.2",
     "1.2.840.113619.5.2",
 }
+JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
 LOSSY = {
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
@@ -172,7 +173,18 @@ def _decoded(header: Header) -> Stored:
     if declared is not None and declared != (p.rows, p.columns):
         what = f"{header.name} declares {p.rows} x {p.columns} pixels, its compressed stream "
         raise ReadingError(codes.BAD_PIXELS, f"{what}{declared[0]} x {declared[1]}")
-    values, _ = get_decoder(p.syntax).as_array(dataset, index=header.frame, raw=True)
+    if not is_whole(frame):
+        raise ReadingError(codes.BROKEN_FILE, f"{header.name} has a cut or damaged JPEG stream")
+    # Of the two decoders of JPEG-LS this one notices damage.
+    plugin = "pyjpegls" if p.syntax in JPEG_LS else ""
+    decoder = get_decoder(p.syntax)
+    try:
+        values, _ = decoder.as_array(dataset, index=header.frame, raw=True, decoding_plugin=plugin)
+    except BaseException as error:
+        # Decoders written in Rust panic past Exception; all else goes on as it came.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ReadingError(codes.UNDECODABLE, f"{header.name} makes its decoder panic") from None
     if values.shape != (p.rows, p.columns) or values.dtype.kind not in "iu":
         what = f"{header.name} decodes to {values.shape} {values.dtype}"
         raise ReadingError(codes.BAD_PIXELS, what)
