@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from benchmarks.filling import cohort
 
 from squeezect.phantom import thorax
 from squeezect.preparation import prepare
@@ -293,6 +294,23 @@ def markdown(result: dict[str, object]) -> str:
                 f"{target} | {row['growth_mb']} | "
                 f"{'other shape' if difference is None else f'{difference:.1e}'} |"
             )
+    lines += [
+        "",
+        "## A cohort of DICOM series, reading included",
+        "",
+        "One worker uses all cores by itself; two workers on two cores are compared with one "
+        "worker held to one core as well. Starting up is included.",
+        "",
+        "| scans | slices | one worker, one core | one worker | two workers | ratio to one core | "
+        "most memory of a worker |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['scans']} | {row['slices']} | {row['seconds_one_core']} s | "
+        f"{row['seconds_one_worker']} s | {row['seconds_two_workers']} s | {row['ratio']} | "
+        f"{row['peak_mb_per_worker']} MB |"
+        for row in result["cohorts"]
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -305,6 +323,10 @@ def main() -> None:
         "machine": machine(),
         "runs": chosen.runs,
         "scans": {name: measure(scan, chosen.runs) for name, scan in scans().items()},
+        "cohorts": [
+            cohort(max(1, chosen.runs // 2), scans=24, slices=133),
+            cohort(1, scans=4, slices=400),
+        ],
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
     (chosen.out / "preparation.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -49,11 +49,14 @@ ODD_VOLUME = Code(
 CUTS: dict[Side, Code] = {"top": CUT_TOP, "bottom": CUT_BOTTOM, "side": CUT_SIDE}
 
 
-def check_chest(scan: Scan) -> tuple[LungFigures, tuple[Finding, ...]]:
+def check_chest(
+    scan: Scan, *, threads: int | None = None
+) -> tuple[LungFigures, tuple[Finding, ...]]:
     """Figures of the lungs, and what they say about the scan.
 
     Args:
         scan: any CT.
+        threads: how many share the work; the processor's cores by default.
 
     Returns:
         Figures and findings: `no-lungs` (refuse), `lungs-cut-top`, `lungs-cut-bottom`,
@@ -65,7 +68,7 @@ def check_chest(scan: Scan) -> tuple[LungFigures, tuple[Finding, ...]]:
         >>> 3 < figures.volume_l < 7, findings
         (True, ())
     """
-    figures = find_lungs(scan).figures
+    figures = find_lungs(scan, threads=threads).figures
     return figures, judge_lungs(figures)
 
 

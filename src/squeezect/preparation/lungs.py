@@ -103,16 +103,17 @@ class Lungs:
     figures: LungFigures
 
 
-def find_lungs(scan: Scan) -> Lungs:
+def find_lungs(scan: Scan, *, threads: int | None = None) -> Lungs:
     """Find the lungs of a scan, or what looks most like them.
 
     Args:
         scan: any CT.
+        threads: how many share the work; the processor's cores by default.
 
     Returns:
         Mask and figures; volume 0 and the whole field as box where there are none.
     """
-    low, grid = _reduced(scan)
+    low, grid = _reduced(scan, threads)
     outside = _outside(low < DARK_HU)
     hits = _enclosure(low >= AIR_HU)
     inner = (low < AIR_HU) & ~outside
@@ -130,7 +131,7 @@ def find_lungs(scan: Scan) -> Lungs:
     return Lungs(lungs, grid, figures)
 
 
-def _reduced(scan: Scan) -> tuple[npt.NDArray[np.float32], Grid]:
+def _reduced(scan: Scan, threads: int | None) -> tuple[npt.NDArray[np.float32], Grid]:
     """The scan in HU on cells of about 4 mm."""
     # Two voxels per cell and axis are plenty, and far less work than all of them.
     thin = [
@@ -143,7 +144,7 @@ def _reduced(scan: Scan) -> tuple[npt.NDArray[np.float32], Grid]:
         for kept, extent in zip(hu.shape, scan.grid.size_mm, strict=True)
     ]
     z, y, x = (area_matrix(n, s) for n, s in zip(hu.shape, sizes, strict=True))
-    values = resample(hu, (z, y, x), window=LUNG_WINDOW_HU)
+    values = resample(hu, (z, y, x), window=LUNG_WINDOW_HU, threads=threads)
     low, high = LUNG_WINDOW_HU
     shape = (sizes[0], sizes[1], sizes[2])
     return values * np.float32(high - low) + np.float32(low), scan.grid.resized(shape)

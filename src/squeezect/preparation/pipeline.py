@@ -163,7 +163,7 @@ def prepare(
     preparation = preparation or Preparation()
     hu, grid = scan.hu, scan.grid
     if preparation.crop == "lungs":
-        lungs = lungs or find_lungs(scan).figures
+        lungs = lungs or find_lungs(scan, threads=threads).figures
         if lungs.volume_l == 0:
             raise PreparationError(NO_CROP, f"no lungs found in scan {scan.identity or 'given'}")
         first, shape = lungs.box(grid, margin_mm=preparation.crop_margin_mm)

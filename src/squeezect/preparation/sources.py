@@ -54,7 +54,7 @@ def prepare_into(
     Args:
         store: where the volume goes.
         source: the scan.
-        threads: how many share the work of preparing.
+        threads: how many share the work of one scan.
         require_chest: `no-lungs` is a failure.
 
     Returns:
@@ -63,8 +63,8 @@ def prepare_into(
     from squeezect.reading import read_scan
 
     try:
-        scan = read_scan(source.path)
-        lungs, findings = check_chest(scan)
+        scan = read_scan(source.path, threads=threads)
+        lungs, findings = check_chest(scan, threads=threads)
         if require_chest and any(finding.code is NO_LUNGS for finding in findings):
             what = f"{source}: lung volume {lungs.volume_l:.2f} l"
             return StoreError(NO_LUNGS, what)
