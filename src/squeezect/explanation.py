@@ -73,6 +73,13 @@ class Heatmap:
         rows = [np.arange(start, min(stop, nz)), np.arange(ny), np.arange(nx)]
         return np.maximum(self._at(rows), 0)
 
+    def plane(self, axis: int, index: int) -> FloatMap:
+        """Evidence on one plane of the scan: slice `index` along array axis `axis`, 2-D."""
+        rows = [np.arange(n) for n in self.grid.shape]
+        rows[axis] = np.array([index])
+        plane: FloatMap = np.maximum(self._at(rows), 0).take(0, axis)
+        return plane
+
     def save(self, path: Path | str) -> Path:
         """Write the map on the scan's grid as NIfTI (8 bits, scaled to log-odds).
 
@@ -90,9 +97,10 @@ class Heatmap:
         affine = np.eye(4)
         affine[:3, :3] = steps[::-1].T
         affine[:3, 3] = self.grid.origin_mm
-        image = nibabel.Nifti1Image(grey, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
-        image.header.set_slope_inter(1.5 * top / 255, 0)
-        image.header.set_xyzt_units("mm")
+        ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+        image = nibabel.Nifti1Image(grey, ras)  # type: ignore[no-untyped-call]
+        image.header.set_slope_inter(1.5 * top / 255, 0)  # type: ignore[no-untyped-call]
+        image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
         image.header["descrip"] = b"SqueezeCT evidence for class 1 (log-odds); research only"
         image.to_filename(str(path))
         return Path(path)

@@ -4,11 +4,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from squeezect.errors import SqueezeCTError
 from squeezect.publishing.document import as_document
 from squeezect.publishing.publish import publish
 from squeezect.reading import read_scan
-
-from squeezect.errors import SqueezeCTError
 from squeezect.runtime import EngineName
 from squeezect.session import Prediction, Session
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Literal
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
@@ -20,6 +20,7 @@ from squeezect.reading.sources import HEAD_BYTES, Limits, Source
 
 DICOM_ERRORS = (
     InvalidDicomError,
+    BytesLengthException,
     ValueError,
     TypeError,
     LookupError,

@@ -100,7 +100,6 @@ def train_fold(
             accelerator="auto",
             devices=1,
             precision="bf16-mixed" if precision_of(recipe) == "bfloat16" else "32-true",
-            gradient_clip_val=recipe.gradient_clip or None,
             callbacks=[watch, resume],
             logger=TensorBoardLogger(folder, name=None, version="curves"),
             num_sanity_val_steps=0,

@@ -62,6 +62,11 @@ class Task(lightning.LightningModule):
         loss = self.loss(logits.float(), labels)
         return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
 
+    def on_before_optimizer_step(self, _optimizer: object) -> None:
+        """Limit the gradient; the trainer's own clipping does not know fused optimisers."""
+        if self.recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+
     def on_train_batch_end(self, *_: object) -> None:
         """Move the average towards the new weights."""
         if isinstance(self.average, AveragedModel):

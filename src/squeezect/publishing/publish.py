@@ -1,0 +1,74 @@
+"""Write a prediction for people and programs: page, pictures, heat map, JSON."""
+
+import base64
+import json
+import os
+import shutil
+from pathlib import Path
+
+from squeezect.publishing.document import STATEMENT, as_document
+from squeezect.publishing.pictures import VIEWS, picture
+from squeezect.scan import Scan
+from squeezect.session import Prediction
+
+
+def publish(prediction: Prediction, scan: Scan, out: Path) -> Path:
+    """Write one folder per prediction, whole or not at all.
+
+    Args:
+        prediction: the answer.
+        scan: what it is about.
+        out: folder that receives a folder named by the scan's pseudonym, replacing an older one.
+
+    Returns:
+        The page, ``index.html``, beside ``prediction.json``, ``heatmap.nii.gz`` and the pictures.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    name = prediction.scan_identity or "scan"
+    target, scratch = out / name, out / f".{name}.{os.getpid()}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        pictures = {view: picture(scan, prediction.heatmap, view) for view in VIEWS}
+        for view, data in pictures.items():
+            (scratch / f"{view}.png").write_bytes(data)
+        if prediction.heatmap is not None:
+            prediction.heatmap.save(scratch / "heatmap.nii.gz")
+        document = json.dumps(as_document(prediction), indent=1)
+        (scratch / "prediction.json").write_text(document, "utf-8")
+        page = render(prediction, scan, {str(view): data for view, data in pictures.items()})
+        (scratch / "index.html").write_text(page, "utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target / "index.html"
+
+
+def render(prediction: Prediction, scan: Scan, pictures: dict[str, bytes]) -> str:
+    """The page as one self-contained HTML text.
+
+    Args:
+        prediction: the answer.
+        scan: what it is about.
+        pictures: PNG by name of the view.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("squeezect.publishing"), autoescape=True, undefined=StrictUndefined
+    )
+    inlined = {
+        view: "data:image/png;base64," + base64.b64encode(data).decode()
+        for view, data in pictures.items()
+    }
+    return environment.get_template("prediction.html").render(
+        p=prediction,
+        document=as_document(prediction),
+        grid=scan.grid,
+        acquisition=scan.acquisition,
+        low_hu=int(scan.hu.min()),
+        high_hu=int(scan.hu.max()),
+        pictures=inlined,
+        statement=STATEMENT,
+    )
