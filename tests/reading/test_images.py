@@ -67,8 +67,9 @@ def test_nifti_of_any_orientation_is_the_same_scan(small, tmp_path, kind, codes)
     start = nib.orientations.io_orientation(image.affine)
     end = nib.orientations.axcodes2ornt(tuple(codes))
     image = image.as_reoriented(nib.orientations.ornt_transform(start, end))
-    image.set_sform(image.affine if kind != "qform" else None, code=int(kind != "qform"))
-    image.set_qform(image.affine if kind != "sform" else None, code=int(kind != "sform"))
+    place = image.affine.copy()  # each set_... below works the image's affine out anew
+    image.set_sform(place if kind != "qform" else None, code=int(kind != "qform"))
+    image.set_qform(place if kind != "sform" else None, code=int(kind != "sform"))
     path = tmp_path / "scan.nii.gz"
     nib.save(image, path)
     same(read_scan(path), small)

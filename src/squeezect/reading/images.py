@@ -1,6 +1,5 @@
 """MetaImage, NIfTI and NRRD: one file (or header and data file) is one volume."""
 
-import gzip
 import re
 import tempfile
 import zlib
@@ -14,6 +13,7 @@ import numpy as np
 from squeezect.errors import Finding, GeometryError, ReadingError
 from squeezect.reading import codes
 from squeezect.reading.hounsfield import Hu, to_hounsfield
+from squeezect.reading.nifti import check_nifti
 from squeezect.reading.sources import Limits, Source
 from squeezect.scan import Direction, Grid
 
@@ -71,8 +71,9 @@ def read_image(
             reader.SetFileName(str(path))
             reader.ReadImageInformation()
             _check_information(reader, source, packed, limits)
+            nifti = image_format(source.name) == "nifti"
+            findings = check_nifti(path, source.name) if nifti else []
             image = reader.Execute()
-            findings = _orientation(path, source)
     except (RuntimeError, OSError, EOFError, zlib.error, MemoryError) as error:
         what = f"{source.name} cannot be read as {image_format(source.name)}"
         raise ReadingError(codes.BROKEN_FILE, what) from error
@@ -169,15 +170,3 @@ def _on_disk(source: Source, data: Source | None) -> Iterator[Path]:
 
 def _ends(name: str, suffix: str) -> bool:
     return name.lower().endswith(suffix)
-
-
-def _orientation(path: Path, source: Source) -> list[Finding]:
-    """A finding if a NIfTI header gives neither qform nor sform."""
-    if image_format(source.name) != "nifti":
-        return []
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
-        head = file.read(348)
-    if len(head) < 348 or any(head[252:256]):
-        return []
-    return [Finding(codes.NO_ORIENTATION, "qform and sform codes are 0")]
