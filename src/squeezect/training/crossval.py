@@ -39,7 +39,6 @@ UNPREPARED = Code(
 )
 
 TARGET_SENSITIVITY = 0.9
-PREDICTION_COLUMNS = ("row", "patient", "part", "fold", "label", "probability")
 
 
 @dataclass(frozen=True)
@@ -214,6 +213,7 @@ def _rows(
     run: Run, rows: Sequence[int], *, part: str, fold: int, probability: np.ndarray
 ) -> pd.DataFrame:
     cases = [run.cohort.case(row) for row in rows]
+    extras = sorted({name for c in cases for name in c.extra})
     return pd.DataFrame(
         {
             "row": list(rows),
@@ -222,8 +222,9 @@ def _rows(
             "fold": fold,
             "label": [_label(c.label) for c in cases],
             "probability": np.round(probability, 9),
-        },
-        columns=list(PREDICTION_COLUMNS),
+            # The cohort's own columns come along, for subgroups and baselines in the report.
+            **{name: [c.extra.get(name, "") for c in cases] for name in extras},
+        }
     )
 
 

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from squeezect.preparation import Store
 from squeezect.training.data import EpochSampler, Volumes, loader
+from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
@@ -77,6 +78,7 @@ def train_fold(
     Returns:
         The kept weights, and facts for the card: epochs run, the epoch kept, precision.
     """
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     sampler = EpochSampler(train.labels, seed=seed, balanced=recipe.balanced_sampling)
     learning = loader(

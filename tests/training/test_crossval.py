@@ -1,0 +1,159 @@
+"""Laws of training: repeatable, resumable to the bit, fresh in every fold, nobody on two sides."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from squeezect.checkpoint import Checkpoint
+from squeezect.errors import PreparationError, RecipeError
+from squeezect.evaluation import evaluate
+from squeezect.training import cross_validate
+from squeezect.training.crossval import Part, key_of
+from squeezect.training.data import EpochSampler, Volumes
+
+
+def run(cohort, recipe, store, folder, **options):
+    return cross_validate(cohort, recipe, folder, store=store.folder, **options)
+
+
+def weights(folder, fold=0):
+    return Checkpoint.load(folder / f"fold-{fold}").weights
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Killed(Exception):
+    """Stands for kill -9 at a chosen moment."""
+
+
+def kill_at(stage, part):
+    def progress(name, done, total, _note):
+        if name == stage and done >= part * total:
+            raise Killed
+
+    return progress
+
+
+def test_a_run_folder_holds_everything_and_is_judged(cohort, recipe, store, tmp_path):
+    folder = run(cohort, recipe, store, tmp_path / "run")
+    table = pd.read_csv(folder / "predictions.csv")
+    out_of_fold = table[table["part"] == "validation"]
+    # Every training case is judged exactly once, every test case once by each fold's network.
+    assert sorted(out_of_fold["row"]) == list(range(5, 21))
+    assert sorted(table[table["part"] == "test"]["row"]) == sorted([1, 2, 3, 4] * 2)
+    assert set(table["site"]) == {"north", "south"}
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["status"] == "finished"
+    assert "SECRET" not in "".join(p.read_text() for p in folder.rglob("*.json"))
+    assert "SECRET" not in (folder / "predictions.csv").read_text()
+    assert not list(folder.rglob("*.ckpt"))
+    folds = json.loads((folder / "folds.json").read_text())
+    assert len(folds["folds"]) == 2
+    assert evaluate(folder, bootstrap=50).summary()
+    assert (folder / "report" / "index.html").is_file()
+
+
+def test_the_same_seed_gives_the_same_weights_and_folds_start_afresh(
+    cohort, recipe, store, tmp_path
+):
+    first = run(cohort, recipe, store, tmp_path / "first")
+    second = run(cohort, recipe, store, tmp_path / "second")
+    assert same(weights(first), weights(second))
+    assert not same(weights(first, 0), weights(first, 1))
+    assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("stage", "part"), [("fold 1 of 2", 0.5), ("fold 1 of 2", 0.85), ("fold 2 of 2", 0.4)]
+)
+def test_a_killed_run_resumes_to_the_same_weights(cohort, recipe, store, tmp_path, stage, part):
+    whole = run(cohort, recipe, store, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    with pytest.raises(Killed):
+        run(cohort, recipe, store, killed, progress=kill_at(stage, part))
+    assert not (killed / "predictions.csv").exists()
+    run(cohort, recipe, store, killed)
+    for fold in range(2):
+        assert same(weights(whole, fold), weights(killed, fold))
+        history = f"fold-{fold}/history.csv"
+        columns = ["epoch", "train_loss", "tune_loss", "learning_rate"]
+        tables = [pd.read_csv(folder / history)[columns] for folder in (whole, killed)]
+        pd.testing.assert_frame_equal(*tables)
+
+
+def test_another_recipe_or_cohort_does_not_touch_a_run(cohort, recipe, store, tmp_path):
+    folder = run(cohort, recipe, store, tmp_path / "run")
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(RecipeError, match="other-run"):
+        run(cohort, recipe.model_copy(update={"epochs": 4}), store, folder)
+    with pytest.raises(RecipeError, match="another cohort"):
+        run(cohort.without({20}), recipe, store, folder)
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_unreadable_scans_are_named_by_row_or_left_out_if_asked(cohort, recipe, store, tmp_path):
+    (cohort.case(7).scan / "scan.txt").write_text("changed, so that it has to be read again")
+    with pytest.raises(PreparationError, match=r"row 7 of .*cohort.csv.*not-an-image"):
+        run(cohort, recipe, store, tmp_path / "refused")
+    folder = run(cohort, recipe, store, tmp_path / "run", skip_unreadable=True)
+    facts = json.loads((folder / "run.json").read_text())
+    assert [row["row"] for row in facts["skipped"]] == [7]
+    assert 7 not in set(pd.read_csv(folder / "predictions.csv")["row"])
+
+
+def test_the_paper_recipe_trains(cohort, recipe, store, tmp_path):
+    plain = recipe.model_copy(
+        update={
+            "model": "squeezenet3d",
+            "model_options": {"dropout": 0.9},
+            "optimiser": "adam",
+            "learning_rate": 1e-5,
+            "schedule": "constant",
+            "tune_fraction": 0.0,
+            "average_weights": 0.0,
+            "epochs": 1,
+            "augmentation": None,
+            "balanced_sampling": False,
+        }
+    )
+    folder = run(cohort, plain, store, tmp_path / "run")
+    assert pd.read_csv(folder / "predictions.csv")["probability"].between(0, 1).all()
+
+
+def test_order_depends_only_on_seed_and_epoch():
+    sampler = EpochSampler([0, 1] * 10, seed=3)
+    sampler.set_epoch(4)
+    first = list(sampler)
+    sampler.set_epoch(5)
+    assert list(sampler) != first
+    sampler.set_epoch(4)
+    assert list(sampler) == first
+    assert sorted(i for _, i in first) == list(range(20))
+
+
+def test_balanced_batches_show_classes_equally_and_miss_nobody():
+    labels = [1] * 3 + [0] * 17
+    sampler = EpochSampler(labels, seed=0, balanced=True)
+    seen = set()
+    for epoch in range(12):
+        sampler.set_epoch(epoch)
+        drawn = [labels[i] for _, i in sampler]
+        assert len(drawn) == 20
+        assert sum(drawn) == 10
+        seen |= {i for _, i in sampler}
+    assert seen == set(range(20))
+
+
+def test_a_volume_is_augmented_by_its_epoch_and_place_alone(cohort, store, recipe):
+    case = cohort.cases[0]
+    part = Part([key_of(case.scan)], [0])
+    first, second = (
+        Volumes(store, part.keys, part.labels, recipe.augmentation, seed=1) for _ in range(2)
+    )
+    second[(9, 0)]
+    assert torch.equal(first[(2, 0)][0], second[(2, 0)][0])
+    assert not torch.equal(first[(2, 0)][0], first[(3, 0)][0])
