@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -209,9 +210,12 @@ def _save(dataset: FileDataset, path: Path, style: DicomStyle) -> None:
     elif syntax == ExplicitVRBigEndian:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
     dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.save_as(
+    # The data set was built little endian; the encoding asked for is the one that counts.
+    dcmwrite(
         path,
+        dataset,
         enforce_file_format=True,
+        force_encoding=True,
         implicit_vr=syntax == ImplicitVRLittleEndian,
         little_endian=syntax != ExplicitVRBigEndian,
     )
