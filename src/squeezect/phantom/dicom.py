@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -118,7 +117,14 @@ def _slice(scan: Scan, index: int, style: DicomStyle, *, number: int) -> FileDat
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = UID(f"{series}.{number + 1}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset(
+        "",
+        {},
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_implicit_VR=False,
+        is_little_endian=style.syntax != "big-endian",
+    )
     dataset.SOPClassUID = CTImageStorage
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     dataset.StudyInstanceUID = uid
@@ -210,12 +216,9 @@ def _save(dataset: FileDataset, path: Path, style: DicomStyle) -> None:
     elif syntax == ExplicitVRBigEndian:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
     dataset.file_meta.TransferSyntaxUID = syntax
-    # The data set was built little endian; the encoding asked for is the one that counts.
-    dcmwrite(
+    dataset.save_as(
         path,
-        dataset,
         enforce_file_format=True,
-        force_encoding=True,
         implicit_vr=syntax == ImplicitVRLittleEndian,
         little_endian=syntax != ExplicitVRBigEndian,
     )
