@@ -6,6 +6,7 @@ written after it has given the same answer as the checkpoint it came from.
 
 import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -18,6 +19,7 @@ from squeezect.errors import CheckpointError, Code
 from squeezect.scan import Triple
 
 if TYPE_CHECKING:
+    import openvino
     import torch
 
     from squeezect.models import Classifier
@@ -231,8 +233,8 @@ def export(folder: Path) -> Path:
     return target
 
 
-def _convert(model: "Classifier") -> object:
-    """The network as an OpenVINO graph with outputs (logits, class map), or (logits,)."""
+def _convert(model: "Classifier") -> "openvino.Model":
+    """The network as an OpenVINO graph for one volume of any size: logits, and the class map."""
     import openvino
     import torch
 
@@ -241,15 +243,23 @@ def _convert(model: "Classifier") -> object:
             super().__init__()
             self.model = model
 
-        def forward(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, volumes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not model.localises:
+                return (self.model(volumes),)
             class_map = self.model.class_map(volumes)
             return class_map.mean((2, 3, 4)), class_map
 
-    example = torch.zeros(1, 1, 64, 64, 64)
-    shape = [-1, 1, -1, -1, -1] if model.localises else [-1, 1, 64, 64, 64]
-    module = Both().eval() if model.localises else model
-    with torch.inference_mode():
-        return openvino.convert_model(module, example_input=example, input=shape)
+    # Three different sides, so that tracing does not take them to be one.
+    example = torch.zeros(1, 1, 64, 72, 80) if model.localises else torch.zeros(1, 1, 64, 64, 64)
+    free = dict.fromkeys((2, 3, 4), torch.export.Dim.AUTO) if model.localises else {}
+    with torch.no_grad(), warnings.catch_warnings():
+        # Both libraries warn of their own internals here; the parity check judges the outcome.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.export.export(Both().eval(), (example,), dynamic_shapes={"volumes": free})
+        graph = openvino.convert_model(program)
+    graph.reshape([1, 1, -1, -1, -1] if model.localises else list(example.shape))
+    return graph
 
 
 def _check_parity(folder: Path, scratch: Path) -> None:

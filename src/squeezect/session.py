@@ -167,13 +167,13 @@ class Session:
 def _threshold(folder: Path) -> float:
     try:
         facts = json.loads((folder / "run.json").read_text("utf-8"))
-        if facts["status"] != "finished":
-            raise CheckpointError(NO_RUN, f"the run in {folder} is not finished")
-        return float(facts["thresholds"][OPERATING_POINT])
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+        finished = facts["status"] == "finished"
+        threshold = float(facts["thresholds"][OPERATING_POINT]) if finished else 0.5
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(NO_RUN, f"no finished run in {folder}") from error
+    if not finished:
+        raise CheckpointError(NO_RUN, f"the run in {folder} is not finished")
+    return threshold
 
 
 def _judge(findings: tuple[Finding, ...], allow: Collection[str]) -> tuple[Finding, ...]:

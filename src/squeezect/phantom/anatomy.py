@@ -148,7 +148,7 @@ def _vessels(random: np.random.Generator, lung: Triple, gap: float) -> tuple[Ves
         hilum = np.array([side * (gap - 0.75 * lung[0]), 5.0, -0.45 * lung[2]])
         for _ in range(9):
             aim = np.array([side * random.uniform(0.1, 1), *random.uniform(-1, 1, 2)])
-            _grow(vessels, random, hilum, aim / np.linalg.norm(aim), radius=3.4, level=0)
+            _grow(vessels, random, hilum, aim / np.linalg.norm(aim), radius=2.2, level=0)
     return tuple(vessels)
 
 
