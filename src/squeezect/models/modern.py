@@ -44,7 +44,7 @@ class ModernOptions(Options):
     norm: Literal["batch", "instance", "none"] = "batch"
     bypass: bool = True
     head: Literal["attention", "mean"] = "attention"
-    cell: Literal[4, 8, 16] = 8
+    cell: Literal[2, 4, 8, 16] = 8
     width: float = Field(default=1.0, gt=0, le=4)
     stem: int = Field(default=32, ge=4)
     depth: int = Field(default=8, ge=2, le=8)
@@ -113,7 +113,7 @@ class ModernSqueezeNet3D(Classifier):
     def features(self, volumes: torch.Tensor) -> torch.Tensor:
         """Features (B, channels, d, h, w) of every cell."""
         features: torch.Tensor = functional.relu(self.stem_norm(self.stem(volumes)))
-        pools = {4: (0,), 8: (0, 2), 16: (0, 2, 4)}[self.options.cell]
+        pools = {2: (), 4: (0,), 8: (0, 2), 16: (0, 2, 4)}[self.options.cell]
         for number, fire in enumerate(self.fires):
             if number in pools:
                 features = self.pool(features)
