@@ -22,6 +22,17 @@ class Classifier(nn.Module):
         """Contribution of every cell to every logit; shape (B, classes, d, h, w)."""
         raise NotImplementedError(f"{type(self).__name__} has no class map")
 
+    def cell_scores(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Score of every cell for every class before pooling; shape (B, classes, d, h, w).
+
+        Where cells are pooled by their mean, that is the class map itself.
+        """
+        return self.class_map(volumes)
+
+    def pooled(self, scores: torch.Tensor) -> torch.Tensor:
+        """Class map (B, classes, d, h, w) of cell scores of that shape."""
+        return scores
+
     def cells(self, shape: Shape) -> tuple[Triple, Triple]:
         """Centre of cell [0, 0, 0] and step between cells, in input voxels along [z, y, x].
 

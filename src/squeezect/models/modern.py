@@ -6,9 +6,10 @@ The fire modules are the paper's. What differs, and why:
 - simple bypass (Iandola et al. 2016, section 6) where a fire module keeps its width;
 - a 5^3 first convolution with fewer channels: the paper's 7^3 takes half of its arithmetic;
 - pooling earlier and less often, so that cells of the class map are 4, 8 or 16 voxels apart;
-- attention pooling (Ilse et al., "Attention-based Deep Multiple Instance Learning", 2018): a nodule
-  fills a thousandth of the scan, and a plain mean divides its evidence by a thousand. The
-  attention is folded into the class map, so the logits are still exactly its mean.
+- peak pooling, a softmax over the cells by their own scores (McFee et al., "Adaptive pooling
+  operators for weakly labeled sound event detection", 2018): a nodule fills a thousandth of the
+  scan, and a plain mean divides its evidence by a thousand. The weights are folded into the class
+  map, so the logits are still exactly its mean.
 """
 
 from typing import Literal
@@ -32,7 +33,8 @@ class ModernOptions(Options):
     Args:
         norm: ``batch``, ``instance``, or ``none``.
         bypass: add a fire module's input to its output where they have one width.
-        head: how cells are pooled: ``attention``, or ``mean`` as in the paper.
+        head: how cells are pooled: by ``peak``, or by their ``mean`` as in the paper.
+        sharpness: of the peak: 0 is the mean, and towards infinity only the strongest cell counts.
         cell: voxels between cells of the class map.
         width: factor on all channels.
         stem: channels of the first convolution, before `width`.
@@ -43,7 +45,8 @@ class ModernOptions(Options):
 
     norm: Literal["batch", "instance", "none"] = "batch"
     bypass: bool = True
-    head: Literal["attention", "mean"] = "attention"
+    head: Literal["peak", "mean"] = "peak"
+    sharpness: float = Field(default=2.0, ge=0, le=20)
     cell: Literal[2, 4, 8, 16] = 8
     width: float = Field(default=1.0, gt=0, le=4)
     stem: int = Field(default=32, ge=4)
@@ -102,13 +105,7 @@ class ModernSqueezeNet3D(Classifier):
             width = 2 * e
         self.dropout = nn.Dropout3d(options.dropout)
         self.head = nn.Conv3d(width, options.classes, 1)
-        self.attention: nn.Conv3d | None = None
         self.apply(_he_init)
-        if options.head == "attention":
-            self.attention = nn.Conv3d(width, 1, 1)
-            # All cells alike at first: training begins as a plain mean.
-            nn.init.zeros_(self.attention.weight)
-            nn.init.zeros_(self.attention.bias)  # type: ignore[arg-type]
 
     def features(self, volumes: torch.Tensor) -> torch.Tensor:
         """Features (B, channels, d, h, w) of every cell."""
@@ -120,17 +117,25 @@ class ModernSqueezeNet3D(Classifier):
             features = fire(features)
         return features
 
-    def class_map(self, volumes: torch.Tensor) -> torch.Tensor:
-        """Class map (B, classes, d, h, w); its mean is the logits, attention included."""
-        features = self.dropout(self.features(volumes))
-        scores: torch.Tensor = self.head(features)
-        if self.attention is None:
+    def cell_scores(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Score of every cell for every class, before pooling; shape (B, classes, d, h, w)."""
+        scores: torch.Tensor = self.head(self.dropout(self.features(volumes)))
+        return scores
+
+    def pooled(self, scores: torch.Tensor) -> torch.Tensor:
+        """Class map (B, classes, d, h, w) of cell scores; its mean is the logits."""
+        if self.options.head == "mean":
             return scores
         # Float32 from here: a softmax over thousands of cells loses too much in half precision.
-        attention = self.attention(features).float().flatten(2)
-        share = attention.softmax(-1).reshape(scores[:, :1].shape)
-        weighted: torch.Tensor = scores.float() * share * attention.shape[-1]
+        scores = scores.float()
+        evidence = (scores[:, 1:].amax(1, keepdim=True) - scores[:, :1]).flatten(2)
+        share = (self.options.sharpness * evidence).softmax(-1) * evidence.shape[-1]
+        weighted: torch.Tensor = scores * share.reshape(scores[:, :1].shape)
         return weighted
+
+    def class_map(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Class map (B, classes, d, h, w); its mean is the logits, peak pooling included."""
+        return self.pooled(self.cell_scores(volumes))
 
     def cells(self, shape: Shape) -> tuple[Triple, Triple]:  # noqa: ARG002 - alike for all sizes
         """Cells are `cell` voxels apart; the first sits on the first voxel."""
@@ -177,8 +182,8 @@ def _make(options: Options) -> ModernSqueezeNet3D:
 register(
     Entry(
         name="squeezenet3d-modern",
-        summary="SqueezeNet3D with norms, bypasses, a finer map and attention pooling",
-        source="after Ahn 2017; Iandola et al. 2016; Ilse et al. 2018",
+        summary="SqueezeNet3D with norms, bypasses, a finer map and peak pooling",
+        source="after Ahn 2017; Iandola et al. 2016; McFee et al. 2018",
         options=ModernOptions,
         make=_make,
         example=(64, 64, 64),

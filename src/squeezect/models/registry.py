@@ -27,10 +27,16 @@ BAD_OPTION = Code(
     "correct the option; squeezect models lists the options of each network",
 )
 TWICE = Code("model-twice", "Two networks ask for one name.", "give one of them another name")
+TOO_SMALL = Code(
+    "input-too-small",
+    "A network cannot take input as small as this.",
+    "prepare larger volumes, or choose a network whose smallest input is smaller",
+)
 
 HOMES: dict[str, str] = {
     "squeezenet3d": "squeezect.models.squeezenet3d",
     "squeezenet3d-modern": "squeezect.models.modern",
+    "general3d": "squeezect.models.general3d",
 }
 """Module that registers each name."""
 
@@ -54,7 +60,9 @@ class Entry:
         source: the paper it comes from.
         options: the type of its options.
         make: from options to the network.
-        example: smallest sensible input shape [z, y, x], used by tests and operation counts.
+        example: a small input shape [z, y, x] for trials and exports.
+        input: the shape [z, y, x] that the network is made for; operations are counted on it.
+        smallest: the smallest shape [z, y, x] that it takes.
     """
 
     name: str
@@ -62,7 +70,9 @@ class Entry:
     source: str
     options: type[Options]
     make: "Callable[[Options], Classifier]"
-    example: Shape
+    example: Shape = (64, 64, 64)
+    input: Shape = (128, 128, 128)
+    smallest: Shape = (32, 32, 32)
 
 
 REGISTRY: dict[str, Entry] = {}
@@ -94,6 +104,26 @@ def entry(name: str) -> Entry:
         raise ModelError(UNKNOWN_MODEL, f"no model {name!r}; there are {', '.join(HOMES)}")
     import_module(HOMES[name])
     return REGISTRY[name]
+
+
+def check_size(name: str, size: Shape) -> None:
+    """Make sure that a network can take volumes of a size.
+
+    Args:
+        name: see `model_names`.
+        size: of the volumes, [z, y, x].
+
+    Raises:
+        ModelError: `unknown-model` or `input-too-small`.
+
+    Example:
+        >>> check_size("squeezenet3d", (64, 128, 128))
+    """
+    smallest = entry(name).smallest
+    if any(side < least for side, least in zip(size, smallest, strict=True)):
+        raise ModelError(
+            TOO_SMALL, f"model {name} takes {smallest} voxels [z, y, x] or more, not {tuple(size)}"
+        )
 
 
 def create_model(

@@ -15,7 +15,7 @@ VolumeArray = npt.NDArray[np.float32]
 
 
 def augment(values: VolumeArray, how: Augmentation, *, random: np.random.Generator) -> VolumeArray:
-    """A changed copy of one volume.
+    """A changed copy of one volume: `warp`, then `disturb`.
 
     Args:
         values: float32, shape [z, y, x], air is 0.
@@ -25,6 +25,17 @@ def augment(values: VolumeArray, how: Augmentation, *, random: np.random.Generat
     Returns:
         float32, same shape, in [0, 1].
     """
+    return disturb(warp(values, how, random=random), how, random=random)
+
+
+def warp(values: VolumeArray, how: Augmentation, *, random: np.random.Generator) -> VolumeArray:
+    """A copy that is scaled, shifted and mirrored along the axes.
+
+    Args:
+        values: float32, shape [z, y, x], air is 0.
+        how: how much.
+        random: source of all draws.
+    """
     volume = torch.from_numpy(values)
     for axis, size in enumerate(values.shape):
         stretch = float(np.exp(random.uniform(-1, 1) * np.log1p(how.scale)))
@@ -33,10 +44,25 @@ def augment(values: VolumeArray, how: Augmentation, *, random: np.random.Generat
         matrix = axis_matrix(size, stretch=stretch, shift=shift, mirror=mirror)
         volume = torch.tensordot(torch.from_numpy(matrix), volume.movedim(axis, 0), dims=1)
         volume = volume.movedim(0, axis)
+    result: VolumeArray = volume.contiguous().numpy()
+    return result
+
+
+def disturb(values: VolumeArray, how: Augmentation, *, random: np.random.Generator) -> VolumeArray:
+    """A copy with another calibration and more noise.
+
+    Args:
+        values: float32, shape [z, y, x], air is 0.
+        how: how much.
+        random: source of all draws.
+
+    Returns:
+        float32, same shape, in [0, 1].
+    """
     gain = 1 + float(random.uniform(-1, 1)) * how.intensity
     offset = float(random.uniform(-1, 1)) * how.intensity
     # Air stays air: the offset acts on tissue only, as a change of calibration would.
-    changed = volume * (gain + offset)
+    changed = torch.from_numpy(values) * (gain + offset)
     if how.noise:
         amount = float(random.uniform(0, how.noise))
         changed = changed + amount * torch.from_numpy(

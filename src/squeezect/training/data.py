@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from squeezect.preparation import Store
-from squeezect.training.augmentation import VolumeArray, augment
-from squeezect.training.recipe import Augmentation
+from squeezect.preparation import Store, Volume
+from squeezect.training.augmentation import disturb, warp
+from squeezect.training.insertion import insert_nodule, row_of
+from squeezect.training.recipe import Augmentation, Insertion
 
 Ticket = tuple[int, int]
 """Epoch and position: what a sampler hands to a data set."""
@@ -22,15 +23,20 @@ CACHE_BYTES = 6 << 30
 """Volumes kept in memory, up to this size per data set."""
 
 
+Sample = tuple[torch.Tensor, int, torch.Tensor]
+"""Volume (1, z, y, x), label, and the row of marks (see `insertion.row_of`)."""
+
+
 @dataclass
-class Volumes(Dataset[tuple[torch.Tensor, int]]):
-    """Volumes of a store with their labels, augmented if asked.
+class Volumes(Dataset[Sample]):
+    """Volumes of a store with their labels, changed at random if asked.
 
     Args:
         store: where the prepared volumes are.
         keys: which of them, in order.
         labels: class of each.
         augmentation: random changes, or None.
+        insertion: nodules put into negative volumes, or None.
         seed: decides the random changes together with epoch and position.
     """
 
@@ -38,27 +44,40 @@ class Volumes(Dataset[tuple[torch.Tensor, int]]):
     keys: Sequence[str]
     labels: Sequence[int]
     augmentation: Augmentation | None = None
+    insertion: Insertion | None = None
     seed: int = 0
-    _cache: dict[int, VolumeArray] = field(default_factory=dict, repr=False)
+    _cache: dict[int, Volume] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, ticket: Ticket) -> tuple[torch.Tensor, int]:
-        """Volume (1, z, y, x) float32 and label for an (epoch, position) ticket."""
+    def __getitem__(self, ticket: Ticket) -> Sample:
+        """Volume, label and marks for an (epoch, position) ticket."""
         epoch, position = ticket
-        values = self._read(position)
+        volume = self._read(position)
+        values, label, mark = volume.values, self.labels[position], None
+        random = np.random.default_rng((self.seed, epoch, position))
         if self.augmentation is not None:
-            random = np.random.default_rng((self.seed, epoch, position))
-            values = augment(values, self.augmentation, random=random)
-        return torch.from_numpy(values)[None], self.labels[position]
+            values = warp(values, self.augmentation, random=random)
+        if self.insertion is not None and label == 0 and random.random() < self.insertion.share:
+            values, mark = insert_nodule(
+                values,
+                self.insertion,
+                voxel_mm=volume.grid.spacing_mm,
+                window_hu=volume.preparation.window_hu,
+                random=random,
+            )
+        if self.augmentation is not None:
+            values = disturb(values, self.augmentation, random=random)
+        row = row_of(mark, known=label == 0)
+        return torch.from_numpy(values)[None], label if mark is None else 1, torch.from_numpy(row)
 
-    def _read(self, position: int) -> VolumeArray:
+    def _read(self, position: int) -> Volume:
         if position not in self._cache:
-            values = self.store.read(self.keys[position]).values
-            if (len(self._cache) + 1) * values.nbytes > CACHE_BYTES:
-                return values
-            self._cache[position] = values
+            volume = self.store.read(self.keys[position])
+            if (len(self._cache) + 1) * volume.values.nbytes > CACHE_BYTES:
+                return volume
+            self._cache[position] = volume
         return self._cache[position]
 
 
@@ -71,15 +90,24 @@ class EpochSampler(Sampler[Ticket]):
         shuffle: False gives every position once, in order.
         balanced: draw every class equally often; the rarer class repeats, the commoner one is
             thinned, and over epochs every position is seen.
+        inserted: share of the negatives that become positives after they are drawn, which
+            balancing then makes room for.
     """
 
     def __init__(
-        self, labels: Sequence[int], *, seed: int = 0, shuffle: bool = True, balanced: bool = False
+        self,
+        labels: Sequence[int],
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        balanced: bool = False,
+        inserted: float = 0.0,
     ) -> None:
         self.labels = np.asarray(labels)
         self.seed = seed
         self.shuffle = shuffle
         self.balanced = balanced
+        self.inserted = inserted
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -99,6 +127,8 @@ class EpochSampler(Sampler[Ticket]):
         random = np.random.default_rng((self.seed, self.epoch, size))
         if not self.balanced:
             return list(map(int, random.permutation(size)))
+        if self.inserted and set(np.unique(self.labels)) == {0, 1}:
+            return self._with_inserted(size, random)
         classes = np.unique(self.labels)
         columns = [
             _repeated(np.flatnonzero(self.labels == c), -(-size // len(classes)), random)
@@ -106,6 +136,14 @@ class EpochSampler(Sampler[Ticket]):
         ]
         # Interleaved, so that every batch holds every class where it can.
         return list(map(int, np.stack(columns, axis=1).ravel()[:size]))
+
+    def _with_inserted(self, size: int, random: np.random.Generator) -> Sequence[int]:
+        negatives = min(size - 1, round(size * 0.5 / (1 - self.inserted)))
+        drawn = [
+            _repeated(np.flatnonzero(self.labels == c), count, random)
+            for c, count in ((0, negatives), (1, size - negatives))
+        ]
+        return list(map(int, random.permutation(np.concatenate(drawn))))
 
 
 def _repeated(
@@ -116,13 +154,11 @@ def _repeated(
     return np.concatenate(shuffled)[:count]
 
 
-def loader(
-    volumes: Volumes, sampler: EpochSampler, *, batch_size: int
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches (B, 1, z, y, x) and labels (B,), pinned where a GPU waits for them."""
+def loader(volumes: Volumes, sampler: EpochSampler, *, batch_size: int) -> DataLoader[Sample]:
+    """Batches (B, 1, z, y, x), labels (B,) and marks (B, 7), pinned where a GPU waits for them."""
     gpu = torch.cuda.is_available()
     return DataLoader(
-        volumes,  # type: ignore[arg-type]
+        volumes,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=4 if gpu else 0,

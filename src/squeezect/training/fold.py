@@ -80,9 +80,14 @@ def train_fold(
     """
     keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    sampler = EpochSampler(train.labels, seed=seed, balanced=recipe.balanced_sampling)
+    sampler = EpochSampler(
+        train.labels,
+        seed=seed,
+        balanced=recipe.balanced_sampling,
+        inserted=recipe.insertion.share if recipe.insertion else 0.0,
+    )
     learning = loader(
-        Volumes(store, train.keys, train.labels, recipe.augmentation, seed),
+        Volumes(store, train.keys, train.labels, recipe.augmentation, recipe.insertion, seed),
         sampler,
         batch_size=recipe.batch_size,
     )

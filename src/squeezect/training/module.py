@@ -9,9 +9,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from squeezect.models import Classifier, create_model
+from squeezect.training.pointing import pointing_loss, shape_of
 from squeezect.training.recipe import Recipe
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Volumes (B, 1, z, y, x), labels (B,), marks (B, 7)."""
 
 
 class Task(lightning.LightningModule):
@@ -57,9 +59,17 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _index: int) -> dict[str, torch.Tensor]:
         """Loss and number of right answers of one batch."""
-        volumes, labels = batch
-        logits = self.model(volumes.contiguous(memory_format=torch.channels_last_3d))
-        loss = self.loss(logits.float(), labels)
+        volumes, labels, marks = batch
+        volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
+        weight = self.recipe.insertion.pointing if self.recipe.insertion else 0.0
+        if weight and self.model.localises:
+            scores = self.model.cell_scores(volumes).float()
+            logits = self.model.pooled(scores).mean((2, 3, 4))
+            aside = pointing_loss(scores, marks, *self.model.cells(shape_of(volumes)))
+            loss = self.loss(logits, labels) + weight * aside
+        else:
+            logits = self.model(volumes)
+            loss = self.loss(logits.float(), labels)
         return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
 
     def on_before_optimizer_step(self, _optimizer: object) -> None:
@@ -74,7 +84,7 @@ class Task(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _index: int) -> torch.Tensor:
         """Logits (B, classes) of the kept network."""
-        volumes, _ = batch
+        volumes = batch[0]
         logits: torch.Tensor = self.kept(volumes.contiguous(memory_format=torch.channels_last_3d))
         return logits.float()
 

@@ -9,7 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    model_validator,
+)
 
 from squeezect.errors import Code, RecipeError
 from squeezect.preparation import Preparation
@@ -46,6 +53,25 @@ class Augmentation(BaseModel):
     noise: float = Field(default=0.01, ge=0, lt=1)
 
 
+class Insertion(BaseModel):
+    """Nodules painted into negative training volumes, which become positive.
+
+    Args:
+        share: of the negative training volumes that get one, each time they are drawn.
+        diameter_mm: smallest and largest, drawn evenly on a logarithmic scale.
+        density_hu: lowest and highest.
+        pointing: weight of the loss that wants the class map to rise there and nowhere else in
+            negative volumes; 0 learns from the label alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(default=0.4, ge=0, le=0.5)
+    diameter_mm: tuple[PositiveFloat, PositiveFloat] = (6.0, 30.0)
+    density_hu: tuple[float, float] = (-20.0, 80.0)
+    pointing: float = Field(default=3.0, ge=0)
+
+
 class Recipe(BaseModel):
     """Everything that decides what a training run does, apart from the cohort.
 
@@ -70,6 +96,7 @@ class Recipe(BaseModel):
             the weights themselves.
         balanced_sampling: draw both classes equally often.
         augmentation: random changes of training volumes, or none.
+        insertion: nodules painted into negative training volumes, or none.
         patience: epochs without a better tuning loss before stopping; 0 never stops early.
         precision: ``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor has it).
         seed: decides folds, weights, order, augmentation and dropout.
@@ -96,6 +123,7 @@ class Recipe(BaseModel):
     average_weights: float = Field(default=0.0, ge=0, lt=1)
     balanced_sampling: bool = False
     augmentation: Augmentation | None = None
+    insertion: Insertion | None = None
     patience: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0)
