@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from squeezect.errors import ModelError
 from squeezect.models import create_model, model_names, registry
+from squeezect.models.catalogue import catalogue
 
-SMALL = {"squeezenet3d-modern": {"width": 0.25, "depth": 4}}
+SMALL = {
+    "general3d": {"side": 16, "dense": 32},
+    "squeezenet3d-modern": {"width": 0.25, "depth": 4},
+}
+"""Options that make a network small enough to be trained in a test."""
+
+PLAIN = {"squeezenet3d-modern": {"head": "mean"}}
+"""Options without attention, which couples every cell with every voxel."""
 
 
 @pytest.fixture(params=model_names())
@@ -24,14 +33,47 @@ def volumes(batch=2, size=(32, 32, 32), seed=1):
     return torch.from_numpy(np.random.default_rng(seed).random((batch, 1, *size), np.float32))
 
 
-@pytest.mark.parametrize("size", [(32, 32, 32), (33, 40, 47)])
-def test_logits_are_the_mean_of_the_class_map(name, size):
+def sizes(name):
+    return {registry.entry(name).smallest, (33, 40, 47)}
+
+
+def test_logits_are_given_for_any_legal_size(name):
     model = make(name).eval()
-    with torch.inference_mode():
-        class_map = model.class_map(volumes(size=size))
-        logits = model(volumes(size=size))
-    assert logits.shape == (2, 2)
-    assert torch.allclose(class_map.mean((2, 3, 4)), logits, atol=1e-6)
+    for size in sizes(name):
+        with torch.inference_mode():
+            logits = model(volumes(size=size))
+        assert logits.shape == (2, 2), size
+        assert torch.isfinite(logits).all(), size
+
+
+def test_smaller_sizes_are_refused(name):
+    smallest = registry.entry(name).smallest
+    registry.check_size(name, smallest)
+    for axis in range(3):
+        size = tuple(n - (a == axis) for a, n in enumerate(smallest))
+        with pytest.raises(ModelError, match="input-too-small"):
+            registry.check_size(name, size)
+
+
+def test_logits_are_the_mean_of_the_class_map_if_there_is_one(name):
+    model = make(name).eval()
+    for size in sizes(name):
+        if not model.localises:
+            with pytest.raises(NotImplementedError):
+                model.class_map(volumes(size=size))
+            with pytest.raises(NotImplementedError):
+                model.cells(size)
+            continue
+        with torch.inference_mode():
+            class_map = model.class_map(volumes(size=size))
+            logits = model(volumes(size=size))
+        assert torch.allclose(class_map.mean((2, 3, 4)), logits, atol=1e-6)
+
+
+def test_classes_and_channels_are_as_asked(name):
+    with torch.device("meta"):
+        model = create_model(name, classes=3, channels=2, options=SMALL.get(name)).eval()
+        assert model(torch.empty(2, 2, 32, 32, 32)).shape == (2, 3)
 
 
 def test_gradients_reach_every_parameter(name):
@@ -40,6 +82,12 @@ def test_gradients_reach_every_parameter(name):
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
         assert torch.isfinite(parameter.grad).all(), key
+
+
+def test_a_batch_of_one_of_the_smallest_volume_can_be_learnt_from(name):
+    model = make(name).train()
+    model(volumes(1, registry.entry(name).smallest)).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_a_volume_is_judged_alone_as_in_a_batch(name):
@@ -60,12 +108,30 @@ def test_the_same_seed_gives_the_same_weights(name):
     )
 
 
+def test_weights_survive_safetensors(name):
+    first, second = make(name).eval(), make(name, seed=1).eval()
+    second.load_state_dict(load(save({k: v.contiguous() for k, v in first.state_dict().items()})))
+    with torch.inference_mode():
+        assert torch.equal(first(volumes()), second(volumes()))
+
+
+def test_the_trainers_memory_format_and_precision_are_understood(name):
+    model = make(name).eval()
+    with torch.inference_mode():
+        expected = model(volumes())
+        model.to(memory_format=torch.channels_last_3d)
+        batch = volumes().contiguous(memory_format=torch.channels_last_3d)
+        assert torch.allclose(model(batch), expected, atol=1e-4)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.allclose(model(batch).float(), expected, atol=0.1)
+
+
 def test_one_batch_is_learnt_by_heart(name):
     model = make(name, dropout=0.0).train()
-    batch, labels = volumes(4), torch.tensor([0, 1, 0, 1])
-    batch[1::2, :, 8:16, 8:16, 8:16] = 1.0
+    batch, labels = volumes(4) * 0.3, torch.tensor([0, 1, 0, 1])
+    batch[1::2, :, 8:24, 8:24, 8:24] = 1.0
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(60):
+    for _ in range(100):
         loss = torch.nn.functional.cross_entropy(model(batch), labels)
         optimiser.zero_grad()
         loss.backward()
@@ -75,18 +141,23 @@ def test_one_batch_is_learnt_by_heart(name):
     assert loss.item() < 0.3
 
 
+def test_an_export_takes_any_batch_and_size(name):
+    model = make(name).eval()
+    free = dict.fromkeys((0, 2, 3, 4), torch.export.Dim.AUTO)
+    example = volumes(2, (48, 56, 64))
+    with torch.no_grad():
+        program = torch.export.export(model, (example,), dynamic_shapes=({**free},)).module()
+        for other in (volumes(3, (56, 64, 48), seed=2), volumes(1, (64, 48, 57), seed=3)):
+            assert torch.allclose(program(other), model(other), atol=1e-4)
+
+
 @pytest.mark.parametrize("side", [64, 65])
 def test_cells_look_where_they_say(name, side):
     """The gradient of one cell's map is centred on the place that `cells` names."""
-    model = make(name, **({"head": "mean"} if name.endswith("modern") else {})).double().eval()
-    for module in model.modules():  # a max pool passes gradient to one voxel; a mean is symmetric
-        if isinstance(module, torch.nn.MaxPool3d):
-            module.forward = lambda x, m=module: torch.nn.functional.avg_pool3d(
-                x, m.kernel_size, m.stride, m.padding
-            )
-    torch.nn.init.uniform_(model.get_parameter(next(iter(dict(model.named_parameters())))), 0.1, 1)
-    for parameter in model.parameters():
-        parameter.data.abs_()
+    model = make(name, **PLAIN.get(name, {})).double().eval()
+    if not model.localises:
+        return
+    narrow(model)
     volume = torch.ones(1, 1, side, side, side, dtype=torch.float64, requires_grad=True)
     class_map = model.class_map(volume)
     middle = [n // 2 for n in class_map.shape[2:]]
@@ -99,6 +170,39 @@ def test_cells_look_where_they_say(name, side):
         expected = first[axis] + step[axis] * middle[axis]
         if used[axis][0] > 0 and used[axis][-1] < side - 1:
             assert centre == pytest.approx(expected, abs=0.5)
+    assert used[1][0] > 0, "the test must be able to fail"
+
+
+def narrow(model):
+    """Leave of each network only what moves its cells: strides, with their whole windows."""
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, 0.1, 1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.MaxPool3d):  # passes gradient to one voxel; a mean to all
+            module.forward = lambda x, m=module: torch.nn.functional.avg_pool3d(
+                x, m.kernel_size, m.stride, m.padding
+            )
+        if isinstance(module, torch.nn.AdaptiveAvgPool3d):  # weighs channels by the whole volume
+            module.forward = lambda x, m=module: type(m).forward(m, x).detach()
+        if isinstance(module, torch.nn.Conv3d):
+            for axis, stride in enumerate(module.stride):
+                size = module.kernel_size[axis]
+                if stride == 1 and size > 1:
+                    taps = torch.zeros(size, dtype=torch.float64)
+                    taps[size // 2] = 1
+                    shape = [size if a == axis + 2 else 1 for a in range(5)]
+                    module.weight.data *= taps.reshape(shape)
+
+
+def test_every_network_is_in_the_catalogue_with_its_cost():
+    cards = {card.name: card for card in catalogue()}
+    assert tuple(cards) == model_names()
+    for card in cards.values():
+        assert card.parameters > 0, card
+        assert card.gflop > 0, card
+        assert card.source, card
+        registry.check_size(card.name, card.input)
+        assert all(n > 0 for n in card.smallest), card
 
 
 def test_unknown_names_and_options_are_refused_by_name():
