@@ -27,23 +27,35 @@ def test_the_evidence_adds_up_to_the_log_odds():
 
 @given(st.tuples(*[st.floats(1.6, 5.4)] * 3))
 def test_the_peak_lies_where_a_smooth_blob_was_put(centre):
-    """A blob between cells is found within a fifth of a cell (32 mm here) plus a voxel."""
+    """A Gaussian between cells is found to a hundredth of a cell (32 mm here)."""
     index = np.stack(np.meshgrid(*[np.arange(7)] * 3, indexing="ij"), -1)
     blob = np.exp(-((index - np.array(centre)) ** 2).sum(-1) / 2).astype(np.float32)
     result = heatmap(blob)
     expected = FIELD.to_mm(7 + 8 * np.array(centre))
-    assert np.abs(np.array(result.peak_mm) - expected).max() < 32 / 5 + 2.5
+    assert np.abs(np.array(result.peak_mm) - expected).max() < 0.32
+    voxel = SCAN.to_index(expected) - result.peak_index
+    assert np.abs(voxel).max() < 0.5 + 0.32 / 2
 
 
-def test_the_peak_is_the_largest_value():
+def test_the_peak_stays_within_half_a_cell_of_the_strongest_cell():
     evidence = np.random.default_rng(1).normal(size=(7, 7, 7)).astype(np.float32)
     result = heatmap(evidence)
-    values = result.values
+    strongest = np.array(np.unravel_index(evidence.argmax(), evidence.shape))
+    assert np.abs(result.cells.to_index(np.array(result.peak_mm)) - strongest).max() <= 0.5
+
+
+def test_without_evidence_the_peak_is_the_cell_that_speaks_least_against():
+    evidence = -1 - np.random.default_rng(4).random((7, 7, 7), np.float32)
+    result = heatmap(evidence)
+    strongest = np.array(np.unravel_index(evidence.argmax(), evidence.shape))
+    assert np.allclose(result.cells.to_index(np.array(result.peak_mm)), strongest)
+
+
+def test_values_cover_the_scan_and_are_never_negative():
+    values = heatmap(np.random.default_rng(1).normal(size=(7, 7, 7)).astype(np.float32)).values
     assert values.shape == SCAN.shape
     assert values.dtype == np.float32
     assert values.min() >= 0
-    # The largest value is near the strongest cell, unless cubic overshoot elsewhere beats it.
-    assert values[result.peak_index] >= 0.95 * values.max()
 
 
 def test_slabs_are_parts_of_the_whole():
@@ -68,4 +80,6 @@ def test_saved_maps_read_back_in_place(tmp_path):
     assert np.abs(data - result.values).max() < 0.01
     z, y, x = result.peak_index
     ras = image.affine @ (x, y, z, 1)
-    assert np.allclose(ras[:3] * (-1, -1, 1), result.peak_mm, atol=1e-3)
+    # Half a voxel at most: the peak itself is finer than the scan.
+    gap = np.abs(ras[:3] * (-1, -1, 1) - result.peak_mm)
+    assert (gap <= np.array(SCAN.spacing_mm)[::-1] / 2 + 1e-3).all()

@@ -40,24 +40,38 @@ class Heatmap:
         return float(self.evidence.mean(dtype=np.float64))
 
     @cached_property
-    def peak_index(self) -> Shape:
-        """The scan voxel [z, y, x] with the strongest evidence."""
+    def peak_mm(self) -> Triple:
+        """The LPS point (x, y, z) of the strongest evidence, in mm, finer than the cells.
+
+        Around its maximum the evidence is taken for a Gaussian, as a thing that several cells see
+        in part looks; its summit between the cells is then found from their logarithms.
+        """
         middle = np.array(np.unravel_index(self.evidence.argmax(), self.evidence.shape))
-        corners = np.array([self.cells.to_mm(middle - 1.0), self.cells.to_mm(middle + 1.0)])
-        bounds = np.sort(self.grid.to_index(corners), axis=0)
-        last = np.array(self.grid.shape) - 1
-        low = np.clip(np.floor(bounds[0]).astype(int), 0, last)
-        high = np.clip(np.ceil(bounds[1]).astype(int), 0, last)
-        box = [np.arange(a, b + 1) for a, b in zip(low, high, strict=True)]
-        around = self._at(box)
-        z, y, x = (low + np.unravel_index(around.argmax(), around.shape)).tolist()
-        return (z, y, x)
+        x, y, z = self.cells.to_mm(middle + self._beside(middle)).tolist()
+        return (x, y, z)
 
     @property
-    def peak_mm(self) -> Triple:
-        """The LPS point (x, y, z) of the strongest evidence, in mm."""
-        x, y, z = self.grid.to_mm(self.peak_index).tolist()
-        return (x, y, z)
+    def peak_index(self) -> Shape:
+        """The scan voxel [z, y, x] nearest to the strongest evidence."""
+        last = np.array(self.grid.shape) - 1
+        z, y, x = np.rint(self.grid.to_index(np.array(self.peak_mm))).clip(0, last).astype(int)
+        return (int(z), int(y), int(x))
+
+    def _beside(self, middle: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """From the strongest cell to the summit, in cells along [z, y, x], each within a half."""
+        offset = np.zeros(3)
+        top = float(self.evidence[tuple(middle)])
+        if top <= 0:
+            return offset
+        for axis, size in enumerate(self.evidence.shape):
+            if not 0 < middle[axis] < size - 1:
+                continue
+            line = np.take(np.moveaxis(self.evidence, axis, 0), middle[axis] + (-1, 0, 1), axis=0)
+            others = tuple(np.delete(middle, axis))
+            before, here, after = np.log(np.maximum(line[(slice(None), *others)], 1e-3 * top))
+            bend = before - 2 * here + after
+            offset[axis] = 0.5 * (before - after) / bend if bend < 0 else 0.0
+        return offset
 
     @property
     def values(self) -> FloatMap:
