@@ -37,6 +37,7 @@ HOMES: dict[str, str] = {
     "squeezenet3d": "squeezect.models.squeezenet3d",
     "squeezenet3d-modern": "squeezect.models.modern",
     "general3d": "squeezect.models.general3d",
+    "cnn2d": "squeezect.models.cnn2d",
 }
 """Module that registers each name."""
 
