@@ -38,6 +38,7 @@ HOMES: dict[str, str] = {
     "squeezenet3d-modern": "squeezect.models.modern",
     "general3d": "squeezect.models.general3d",
     "cnn2d": "squeezect.models.cnn2d",
+    "recurrent": "squeezect.models.recurrent",
 }
 """Module that registers each name."""
 
