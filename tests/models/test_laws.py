@@ -12,6 +12,7 @@ from squeezect.models.catalogue import catalogue
 SMALL = {
     "cnn2d": {"width": 16},
     "general3d": {"side": 16, "dense": 32},
+    "multiview": {"width": 16, "dense": 16},
     "recurrent": {"width": 16, "memory": 16},
     "squeezenet3d-modern": {"width": 0.25, "depth": 4},
 }

@@ -39,6 +39,7 @@ HOMES: dict[str, str] = {
     "general3d": "squeezect.models.general3d",
     "cnn2d": "squeezect.models.cnn2d",
     "recurrent": "squeezect.models.recurrent",
+    "multiview": "squeezect.models.multiview",
 }
 """Module that registers each name."""
 
