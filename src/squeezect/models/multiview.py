@@ -25,7 +25,7 @@ class MultiviewOptions(Options):
     """Options of the multi-view network.
 
     Args:
-        planes: parallel planes of each view, evenly spaced; one lies in the middle.
+        planes: parallel planes of each view, evenly spaced; a single one is the middle.
         width: channels of the planes' features.
         dense: width of the dense layer that fuses the views.
         dropout: probability of dropping a value before the last layer.

@@ -40,6 +40,7 @@ HOMES: dict[str, str] = {
     "cnn2d": "squeezect.models.cnn2d",
     "recurrent": "squeezect.models.recurrent",
     "multiview": "squeezect.models.multiview",
+    "multiscale": "squeezect.models.multiscale",
 }
 """Module that registers each name."""
 
