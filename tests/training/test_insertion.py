@@ -1,0 +1,158 @@
+"""Laws of inserted nodules: inside the lungs, where the mark says, and the map is told so."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from squeezect.models import create_model
+from squeezect.phantom import chest_grid, thorax
+from squeezect.preparation import Preparation, prepare
+from squeezect.training.data import EpochSampler, Volumes
+from squeezect.training.insertion import INSERTED, NOTHING, UNKNOWN, insert_nodule, row_of
+from squeezect.training.pointing import cells_inside, pointing_loss
+from squeezect.training.recipe import Insertion
+
+WINDOW = (-1000.0, 400.0)
+
+
+@pytest.fixture(scope="module")
+def chest():
+    scan, _ = thorax(5, grid=chest_grid(5, spacing_mm=4.0, thickness_mm=4.0))
+    return prepare(scan, Preparation(size=(64, 64, 64), crop="lungs"))
+
+
+def insert(chest, seed, **changes):
+    how = Insertion(**changes)
+    random = np.random.default_rng(seed)
+    spacing = chest.grid.spacing_mm
+    return insert_nodule(chest.values, how, voxel_mm=spacing, window_hu=WINDOW, random=random)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_a_nodule_changes_the_lung_around_its_mark_and_nothing_else(chest, seed):
+    values, mark = insert(chest, seed, diameter_mm=(14, 30))
+    assert mark is not None
+    changed = np.argwhere(values != chest.values)
+    away = np.abs(changed - np.array(mark.centre)) / (np.array(mark.radii) * 1.4 + 1.5)
+    assert len(changed)
+    assert away.max() <= 1
+    assert (values >= chest.values).all()
+    middle = tuple(np.rint(mark.centre).astype(int))
+    assert values[middle] > (-300 + 1000) / 1400
+
+
+@given(diameter=st.floats(12, 30), seed=st.integers(0, 100))
+@settings(max_examples=30)
+def test_its_volume_is_that_of_its_diameter(chest, diameter, seed):
+    values, mark = insert(
+        chest, seed, diameter_mm=(diameter, diameter + 1e-6), density_hu=(399, 400)
+    )
+    assert mark is not None
+    # In a volume of pure lung each voxel's gain is its share of nodule.
+    share = ((values - chest.values) / (1 - chest.values)).clip(0, 1)
+    volume = share.sum() * np.prod(chest.grid.spacing_mm)
+    assert 0.5 < volume / (np.pi / 6 * diameter**3) < 2.2
+
+
+def test_without_lungs_nothing_is_inserted():
+    values = np.full((32, 32, 32), 0.75, np.float32)
+    random = np.random.default_rng(0)
+    how = Insertion()
+    result, mark = insert_nodule(
+        values, how, voxel_mm=(2.0, 2.0, 2.0), window_hu=WINDOW, random=random
+    )
+    assert mark is None
+    assert result is values
+
+
+class Memory:
+    """A store of one volume."""
+
+    def __init__(self, volume):
+        self.volume = volume
+
+    def read(self, _key):
+        return self.volume
+
+
+def test_only_negatives_get_nodules_and_become_positive(chest):
+    volumes = Volumes(Memory(chest), ["a", "b"], [0, 1], None, Insertion(share=0.5), 0)
+    rows = [volumes[(epoch, position)] for epoch in range(40) for position in (0, 1)]
+    negatives, positives = rows[::2], rows[1::2]
+    states = np.array([row[2][0] for row in negatives])
+    assert set(states) == {NOTHING, INSERTED}
+    assert [row[1] for row in negatives] == [int(s == INSERTED) for s in states]
+    assert 0.25 < states.mean() < 0.75
+    assert all(row[2][0] == UNKNOWN and row[1] == 1 for row in positives)
+    again = volumes[(3, 0)]
+    assert torch.equal(again[0], negatives[3][0])
+    assert torch.equal(again[2], negatives[3][2])
+
+
+def test_balance_makes_room_for_inserted_nodules():
+    sampler = EpochSampler([0] * 30 + [1] * 10, balanced=True, inserted=0.4)
+    positive = 0.0
+    for epoch in range(20):
+        sampler.set_epoch(epoch)
+        labels = np.array([sampler.labels[position] for _, position in sampler])
+        assert len(labels) == 40
+        positive += (labels.mean() + 0.4 * (1 - labels.mean())) / 20
+    assert positive == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.tuples(*[st.floats(0, 63)] * 3), st.tuples(*[st.floats(0.2, 8)] * 3))
+def test_a_marked_nodule_is_seen_by_the_nearest_cell_and_by_none_far_away(centre, radii):
+    row = np.array([INSERTED, *centre, *radii], np.float32)
+    inside = cells_inside(
+        torch.from_numpy(row)[None], (16, 16, 16), first=(0.0, 0.0, 0.0), step=(4.0, 4.0, 4.0)
+    )[0].numpy()
+    at = np.argwhere(inside) * 4.0
+    assert len(at)
+    assert (np.abs(at - centre) <= np.array(radii) + 4.01).all()
+    covered = np.abs(at - centre).sum(1).min()
+    assert covered <= 3 * 2 + 3.01
+
+
+def test_the_pointing_loss_wants_the_nodule_and_nothing_else(chest):
+    _, mark = insert(chest, 1, diameter_mm=(20, 25))
+    marks = torch.from_numpy(np.stack([row_of(mark, known=True), row_of(None, known=True)]))
+    first, step = (0.0, 0.0, 0.0), (4.0, 4.0, 4.0)
+    inside = cells_inside(marks, (16, 16, 16), first=first, step=step)
+    assert inside[0].any()
+    assert not inside[1].any()
+    right = torch.zeros(2, 2, 16, 16, 16)
+    right[:, 1] = torch.where(inside, 20.0, -20.0)
+    assert pointing_loss(right, marks, first, step) < 1e-6
+    silent = torch.full((2, 2, 16, 16, 16), 0.0)
+    silent[:, 1] = -20
+    everywhere = -silent
+    assert pointing_loss(silent, marks, first, step) > 5
+    assert pointing_loss(everywhere, marks, first, step) > 5
+
+
+def test_volumes_of_which_nothing_is_known_teach_no_place():
+    scores = torch.randn(2, 2, 4, 4, 4, requires_grad=True)
+    marks = torch.from_numpy(np.stack([row_of(None, known=False)] * 2))
+    loss = pointing_loss(scores, marks, (0.0, 0.0, 0.0), (4.0, 4.0, 4.0))
+    loss.backward()
+    assert loss.item() == 0
+    assert not scores.grad.any()
+
+
+def test_peak_pooling_goes_from_mean_to_maximum():
+    torch.manual_seed(0)
+    volumes = torch.rand(1, 1, 32, 32, 32)
+    answers = []
+    for sharpness in (0.0, 0.5, 5.0, 20.0):
+        options = {"sharpness": sharpness, "width": 0.25, "depth": 2}
+        torch.manual_seed(1)
+        model = create_model("squeezenet3d-modern", options=options).eval()
+        scores = model.cell_scores(volumes)
+        evidence = scores[:, 1] - scores[:, 0]
+        answers.append(float(model(volumes).diff(dim=1)))
+    assert answers[0] == pytest.approx(float(evidence.mean()), abs=1e-5)
+    assert answers == sorted(answers)
+    assert answers[-1] <= float(evidence.max()) + 1e-5
