@@ -67,7 +67,7 @@ class DemoResult:
 def run_demo(
     folder: Path,
     *,
-    patients: int = 96,
+    patients: int = 72,
     seed: int = 0,
     workers: int = 2,
     recipe: Recipe | None = None,

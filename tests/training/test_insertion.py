@@ -142,6 +142,7 @@ def test_volumes_of_which_nothing_is_known_teach_no_place():
     assert not scores.grad.any()
 
 
+@torch.inference_mode()
 def test_peak_pooling_goes_from_mean_to_maximum():
     torch.manual_seed(0)
     volumes = torch.rand(1, 1, 32, 32, 32)
