@@ -109,7 +109,7 @@ def _root(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything.")] = Path("demo"),
-    patients: Annotated[int, typer.Option(min=24, help="Synthetic patients.")] = 96,
+    patients: Annotated[int, typer.Option(min=24, help="Synthetic patients.")] = 72,
     seed: Annotated[int, typer.Option(min=0, help="Decides the patients and the training.")] = 0,
     workers: Workers = 2,
     quiet: Quiet = False,
