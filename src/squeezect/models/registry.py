@@ -36,6 +36,7 @@ TOO_SMALL = Code(
 HOMES: dict[str, str] = {
     "squeezenet3d": "squeezect.models.squeezenet3d",
     "squeezenet3d-modern": "squeezect.models.modern",
+    "squeezenet-local": "squeezect.models.local",
     "general3d": "squeezect.models.general3d",
     "cnn2d": "squeezect.models.cnn2d",
     "recurrent": "squeezect.models.recurrent",
