@@ -109,7 +109,7 @@ def cross_validate(
         "recipe": recipe.model_dump(mode="json"),
         "skip_unreadable": skip_unreadable,
     }
-    _claim(folder, stamp)
+    claim(folder, stamp)
     volumes = Store.open(store or folder / "store", recipe.preparation)
     cohort, skipped = _prepare(
         cohort, volumes, workers=workers, skip_unreadable=skip_unreadable, progress=progress
@@ -117,7 +117,7 @@ def cross_validate(
     folds = make_folds(
         cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
     )
-    _write_json(folder / "folds.json", folds.as_dict())
+    write_json(folder / "folds.json", folds.as_dict())
     run = Run(cohort, recipe, folder, volumes, folds)
     for k in range(recipe.folds):
         _train(run, k, progress)
@@ -126,7 +126,7 @@ def cross_validate(
     return folder
 
 
-def _claim(folder: Path, stamp: Mapping[str, object]) -> None:
+def claim(folder: Path, stamp: Mapping[str, object]) -> None:
     """Write who owns the folder, or check that this run does."""
     path = folder / "run.json"
     if path.exists():
@@ -138,9 +138,9 @@ def _claim(folder: Path, stamp: Mapping[str, object]) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(path, {"status": "training", "version": __version__, **stamp})
-    _write_json(folder / "environment.json", environment())
-    _write_json(folder / "recipe.json", stamp["recipe"])
+    write_json(path, {"status": "training", "version": __version__, **stamp})
+    write_json(folder / "environment.json", environment())
+    write_json(folder / "recipe.json", stamp["recipe"])
 
 
 def _prepare(
@@ -200,7 +200,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     checkpoint = Checkpoint(card, weights)
     probability = predict_part(checkpoint.build(), run.store, run.part(fold.validation))
     table = _rows(run, fold.validation, part="validation", fold=k, probability=probability)
-    _write_csv(folder / "validation.csv", table)
+    write_csv(folder / "validation.csv", table)
     labels = table["label"].to_numpy()
     if len(set(labels.tolist())) == 2:
         scores = {"validation_auc": roc_auc(labels, probability).value}
@@ -253,8 +253,8 @@ def _finish(
     labels = out_of_fold["label"].to_numpy()
     scores = out_of_fold["probability"].to_numpy()
     threshold = threshold_at_sensitivity(labels, scores, TARGET_SENSITIVITY)
-    _write_csv(run.folder / "predictions.csv", predictions)
-    _write_json(
+    write_csv(run.folder / "predictions.csv", predictions)
+    write_json(
         run.folder / "run.json",
         {
             "status": "finished",
@@ -294,9 +294,11 @@ def _label(label: int | None) -> int:
     return -1 if label is None else label
 
 
-def _write_json(path: Path, data: object) -> None:
+def write_json(path: Path, data: object) -> None:
+    """Write JSON so that it is whole or not there."""
     write_atomically(path, json.dumps(data, indent=1).encode())
 
 
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table so that it is whole or not there."""
     write_atomically(path, table.to_csv(index=False).encode())

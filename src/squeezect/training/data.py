@@ -6,6 +6,7 @@ a run that is killed and resumed sees the same batches as one that was not.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from squeezect.training.recipe import Augmentation, Insertion
 
 Ticket = tuple[int, int]
 """Epoch and position: what a sampler hands to a data set."""
+
+Batches = DataLoader[Any]
+"""Batches (B, 1, z, y, x), labels (B,) and marks (B, 7)."""
 
 CACHE_BYTES = 6 << 30
 """Volumes kept in memory, up to this size per data set."""
@@ -154,7 +158,7 @@ def _repeated(
     return np.concatenate(shuffled)[:count]
 
 
-def loader(volumes: Volumes, sampler: EpochSampler, *, batch_size: int) -> DataLoader[Sample]:
+def loader(volumes: Volumes, sampler: EpochSampler, *, batch_size: int) -> Batches:
     """Batches (B, 1, z, y, x), labels (B,) and marks (B, 7), pinned where a GPU waits for them."""
     gpu = torch.cuda.is_available()
     return DataLoader(

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from squeezect.preparation import Store
-from squeezect.training.data import EpochSampler, Volumes, loader
+from squeezect.training.data import Batches, EpochSampler, Volumes, loader
 from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
 from squeezect.training.progress import Progress
@@ -78,7 +78,6 @@ def train_fold(
     Returns:
         The kept weights, and facts for the card: epochs run, the epoch kept, precision.
     """
-    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     sampler = EpochSampler(
         train.labels,
@@ -96,11 +95,31 @@ def train_fold(
         EpochSampler(tune.labels, shuffle=False),
         batch_size=recipe.batch_size,
     )
+    steps = recipe.epochs * len(learning)
+    task = Task(recipe, seed=seed, steps=steps)
     watch = Watch(folder, labels=list(tune.labels), stage=stage, progress=progress)
+    fit(task, watch, learning, tuning if len(tune.keys) else None)
+    return watch.best, {
+        "epochs": len(watch.rows),
+        "kept_epoch": watch.best_epoch,
+        "precision": precision_of(recipe),
+    }
+
+
+def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> None:
+    """Train a task to its recipe's last epoch, resuming from ``last.ckpt`` in the watch's folder.
+
+    Args:
+        task: what to train.
+        watch: keeps history and best weights, and knows the folder.
+        learning: training batches.
+        tuning: batches that choose the epoch, or None.
+    """
+    keep_freed_memory()
+    recipe, folder = task.recipe, watch.folder
     resume = ModelCheckpoint(
         folder, filename="epoch", save_last=True, save_top_k=0, save_on_train_epoch_end=True
     )
-    task = Task(recipe, seed=seed, steps=recipe.epochs * len(learning))
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
@@ -119,15 +138,10 @@ def train_fold(
         trainer.fit(
             task,
             learning,
-            tuning if len(tune.keys) else None,
+            tuning,
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
-    return watch.best, {
-        "epochs": len(watch.rows),
-        "kept_epoch": watch.best_epoch,
-        "precision": precision_of(recipe),
-    }
 
 
 def predict_part(model: torch.nn.Module, store: Store, part: Part) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from squeezect.models import Classifier, create_model
 from squeezect.training.pointing import pointing_loss, shape_of
 from squeezect.training.recipe import Recipe
+from squeezect.training.turning import turn
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Volumes (B, 1, z, y, x), labels (B,), marks (B, 7)."""
@@ -60,6 +61,10 @@ class Task(lightning.LightningModule):
     def training_step(self, batch: Batch, _index: int) -> dict[str, torch.Tensor]:
         """Loss and number of right answers of one batch."""
         volumes, labels, marks = batch
+        if self.recipe.turning:
+            volumes = turn(volumes, self.recipe.turning)
+        if self.recipe.mixup:
+            return self._mixed_step(volumes, labels)
         volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
         weight = self.recipe.insertion.pointing if self.recipe.insertion else 0.0
         if weight and self.model.localises:
@@ -70,6 +75,15 @@ class Task(lightning.LightningModule):
         else:
             logits = self.model(volumes)
             loss = self.loss(logits.float(), labels)
+        return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
+
+    def _mixed_step(self, volumes: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
+        share = max(share, 1 - share)
+        partner = torch.randperm(len(volumes), device=volumes.device)
+        mixed = share * volumes + (1 - share) * volumes[partner]
+        logits = self.model(mixed.contiguous(memory_format=torch.channels_last_3d)).float()
+        loss = share * self.loss(logits, labels) + (1 - share) * self.loss(logits, labels[partner])
         return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
 
     def on_before_optimizer_step(self, _optimizer: object) -> None:

@@ -72,6 +72,28 @@ class Insertion(BaseModel):
     pointing: float = Field(default=3.0, ge=0)
 
 
+class Turning(BaseModel):
+    """Random changes of patches within their plane, a whole batch at once.
+
+    Args:
+        scale: largest relative change of size.
+        stretch: largest relative change of one side against the other.
+        shift: largest displacement in voxels.
+        gain: largest relative change of contrast.
+        offset: largest change of brightness, in units of the window.
+        noise: largest standard deviation of added noise, in units of the window.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: float = Field(default=0.2, ge=0, lt=1)
+    stretch: float = Field(default=0.08, ge=0, lt=1)
+    shift: float = Field(default=3.0, ge=0)
+    gain: float = Field(default=0.1, ge=0, lt=1)
+    offset: float = Field(default=0.05, ge=0, lt=1)
+    noise: float = Field(default=0.03, ge=0, lt=1)
+
+
 class Recipe(BaseModel):
     """Everything that decides what a training run does, apart from the cohort.
 
@@ -97,6 +119,9 @@ class Recipe(BaseModel):
         balanced_sampling: draw both classes equally often.
         augmentation: random changes of training volumes, or none.
         insertion: nodules painted into negative training volumes, or none.
+        turning: patches turned to any angle, mirrored and scaled within their plane, or none.
+        mixup: shape of the beta distribution that mixes pairs of a batch, 0 for no mixing (Zhang
+            et al., "mixup: Beyond empirical risk minimization", 2018).
         patience: epochs without a better tuning loss before stopping; 0 never stops early.
         precision: ``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor has it).
         seed: decides folds, weights, order, augmentation and dropout.
@@ -124,6 +149,8 @@ class Recipe(BaseModel):
     balanced_sampling: bool = False
     augmentation: Augmentation | None = None
     insertion: Insertion | None = None
+    turning: Turning | None = None
+    mixup: float = Field(default=0.0, ge=0, le=5)
     patience: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0)

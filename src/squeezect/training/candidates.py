@@ -1,0 +1,98 @@
+"""From a folder of candidate patches to a judged run: one network, one validation list."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
+from squeezect.cohorts import Case, Cohort
+from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.scan import pseudonym
+from squeezect.training.crossval import TARGET_SENSITIVITY, claim, write_csv, write_json
+from squeezect.training.fold import RESUME_FILE, fit, precision_of
+from squeezect.training.module import Task
+from squeezect.training.patches import BatchSampler, patch_loader, read_patches, score_patches
+from squeezect.training.progress import Progress, silent
+from squeezect.training.recipe import Recipe
+from squeezect.training.watch import Watch
+
+VIEWS = 8
+
+
+def train_on_patches(
+    cohort: Cohort, recipe: Recipe, folder: Path, *, progress: Progress = silent
+) -> Path:
+    """Train on the patches of split ``train`` and judge on those of split ``test``.
+
+    The judged patches choose nothing: the last weights are kept (their moving average, if the
+    recipe has one), whatever the scores on the way.
+
+    Args:
+        cohort: patches, see `read_patch_lists`.
+        recipe: what to do.
+        folder: the run folder; resumed if it holds this very run.
+        progress: who is told.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        CohortError: `unreadable-patch`.
+        RecipeError: `other-run`.
+    """
+    stamp = {"cohort": cohort.digest, "recipe": recipe.model_dump(mode="json")}
+    learn = [case for case in cohort.cases if case.split != "test"]
+    judged = [case for case in cohort.cases if case.split == "test"]
+    train, held = read_patches(learn), read_patches(judged)
+    claim(folder, stamp)
+    fold = folder / "fold-0"
+    if not (fold / CARD_FILE).exists():
+        fold.mkdir(exist_ok=True)
+        sampler = BatchSampler(len(learn), batch_size=recipe.batch_size, seed=recipe.seed)
+        batches = patch_loader(train, sampler)
+        task = Task(recipe, seed=recipe.seed, steps=recipe.epochs * len(sampler))
+        watch = Watch(fold, labels=[], stage="patches", progress=progress)
+        fit(task, watch, batches, None)
+        facts = {"train": len(learn), "epochs": len(watch.rows), "precision": precision_of(recipe)}
+        card = Card(
+            model=recipe.model,
+            options=recipe.model_options,
+            preparation=recipe.preparation,
+            recipe=recipe.model_dump(mode="json"),
+            trained_on=facts,
+        )
+        Checkpoint(card, watch.best).save(fold)
+        (fold / RESUME_FILE).unlink(missing_ok=True)
+    probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
+    _finish(folder, judged, probability, stamp)
+    return folder
+
+
+def _finish(
+    folder: Path, cases: Sequence[Case], probability: np.ndarray, stamp: Mapping[str, object]
+) -> None:
+    labels = np.array([case.label for case in cases])
+    table = pd.DataFrame(
+        {
+            "row": [case.row for case in cases],
+            "patient": [pseudonym(case.patient) for case in cases],
+            "part": "validation",
+            "fold": 0,
+            "label": labels,
+            "probability": np.round(probability, 9),
+        }
+    )
+    write_csv(folder / "predictions.csv", table)
+    threshold = threshold_at_sensitivity(labels, probability, TARGET_SENSITIVITY)
+    facts = {
+        "status": "finished",
+        **stamp,
+        "cases": len(cases),
+        "positives": int(labels.sum()),
+        "views": VIEWS,
+        "thresholds": {"half": 0.5, "sensitivity-90": threshold},
+        "scores": {"validation_auc": roc_auc(labels, probability).value},
+    }
+    write_json(folder / "run.json", facts)
