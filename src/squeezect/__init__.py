@@ -11,17 +11,46 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from squeezect.cohorts import Cohort
     from squeezect.errors import Finding, SqueezeCTError
+    from squeezect.evaluation import evaluate
+    from squeezect.models import create_model
+    from squeezect.preparation import Preparation, prepare
+    from squeezect.reading import read_scan
     from squeezect.scan import Grid, Scan
+    from squeezect.session import Session
+    from squeezect.training import cross_validate
 
 _HOMES = {
+    "Cohort": "squeezect.cohorts",
     "Finding": "squeezect.errors",
-    "SqueezeCTError": "squeezect.errors",
     "Grid": "squeezect.scan",
+    "Preparation": "squeezect.preparation",
     "Scan": "squeezect.scan",
+    "Session": "squeezect.session",
+    "SqueezeCTError": "squeezect.errors",
+    "create_model": "squeezect.models",
+    "cross_validate": "squeezect.training",
+    "evaluate": "squeezect.evaluation",
+    "prepare": "squeezect.preparation",
+    "read_scan": "squeezect.reading",
 }
 
-__all__ = ["Finding", "Grid", "Scan", "SqueezeCTError", "__version__"]
+__all__ = [
+    "Cohort",
+    "Finding",
+    "Grid",
+    "Preparation",
+    "Scan",
+    "Session",
+    "SqueezeCTError",
+    "__version__",
+    "create_model",
+    "cross_validate",
+    "evaluate",
+    "prepare",
+    "read_scan",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -212,6 +212,27 @@ def train(
 
 
 @app.command()
+def audit(
+    cohort: Annotated[Path, typer.Argument(help="CSV, or the folder of a known data set.")],
+    folds: Annotated[int, typer.Option(min=2, help="Folds to look into.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    store: Annotated[
+        Path | None, typer.Option(help="Prepared volumes; finds copies of one volume too.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Look for what parts of a study share and must not: patients, series, files, copies, places.
+
+    Exit status 1 if anything is found. Training does this by itself, for its own folds.
+    """
+    from squeezect.training.auditing import audit_cohort
+
+    found = audit_cohort(cohort, folds=folds, seed=seed, store=store)
+    show(found.as_dict()) if json_ else typer.echo(str(found))
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
 def evaluate(
     run: RunPath,
     out: Out = None,

@@ -74,6 +74,12 @@ class Audit:
             "leaks": [asdict(leak) for leak in self.rows],
         }
 
+    def __str__(self) -> str:
+        parts = ", ".join(f"{size} {name}" for name, size in self.parts.items() if size)
+        checked = ", ".join(f"{count} by {name}" for name, count in self.checked.items())
+        found = [str(leak) for leak in self.rows] or ["no leak found"]
+        return "\n".join([f"cases: {parts}", f"compared: {checked}", *found])
+
     def require_ok(self) -> None:
         """Refuse to go on with parts that leak.
 

@@ -86,14 +86,20 @@ class Store:
     preparation: Preparation
 
     @classmethod
-    def open(cls, folder: Path | str, preparation: Preparation) -> Self:
+    def open(cls, folder: Path | str, preparation: Preparation | None = None) -> Self:
         """Open or begin a store.
+
+        Args:
+            folder: of the store.
+            preparation: how its volumes are made; None opens a store that is there.
 
         Raises:
             StoreError: `other-store`, if the folder holds anything but volumes of `preparation`.
         """
         folder = Path(folder)
         index = folder / INDEX
+        if preparation is None:
+            preparation = _preparation_in(index)
         if index.is_file():
             found = _digest_in(index)
             if found != preparation.digest:
@@ -262,6 +268,13 @@ def _digest_in(index: Path) -> str:
         return str(json.loads(index.read_text("utf-8"))["digest"])
     except (ValueError, LookupError, TypeError):
         return ""
+
+
+def _preparation_in(index: Path) -> Preparation:
+    try:
+        return Preparation.model_validate(json.loads(index.read_text("utf-8"))["preparation"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise StoreError(OTHER_STORE, f"folder {index.parent} is not a store") from error
 
 
 def _alive(process: int) -> bool:

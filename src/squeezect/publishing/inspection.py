@@ -47,8 +47,10 @@ class ChestReport:
                 f"lungs {self.lungs.volume_l:.2f} l (left {self.lungs.left_l:.2f}, "
                 f"right {self.lungs.right_l:.2f})"
             )
+        known = {str(f) for s in self.inspection.series for f in s.findings}
         for finding in self.findings:
-            console.print(str(finding), markup=False, highlight=False)
+            if str(finding) not in known:
+                console.print(str(finding), markup=False, highlight=False)
 
 
 def inspect_path(path: Path, *, series: str | None = None, keep_ids: bool = False) -> ChestReport:

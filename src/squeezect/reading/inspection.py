@@ -98,16 +98,17 @@ class Inspection:
         from rich.table import Table
 
         table = Table(show_lines=True)
-        for name in ("", "series", "kind", "slices", "spacing mm", "lies", "kernel", "covers mm"):
-            table.add_column(name, no_wrap=name == "series")
-        table.add_column("why", ratio=1)
+        for name in ("", "series", "kind", "slices", "spacing and cover, mm", "lies"):
+            table.add_column(name, no_wrap=name in {"", "series", "kind"})
+        table.add_column("why", ratio=1, min_width=24)
         for s in self.series:
             spacing = " x ".join(f"{v:.2f}" for v in s.spacing_mm or ())
             mark = "read" if s.chosen else "usable" if s.usable else "no"
             lines = [s.why, *(str(f) for f in s.findings if f.severity != "refuse")]
+            lies = "\n".join(text for text in (s.orientation, s.kernel) if text)
+            cover = f"{spacing}\n{s.coverage_mm:.0f}" if spacing else ""
             kind = s.modality or s.format
-            cells = (mark, s.series_uid, kind, str(s.slices), spacing, s.orientation, s.kernel)
-            table.add_row(*cells, f"{s.coverage_mm:.0f}", "\n".join(lines))
+            table.add_row(mark, s.series_uid, kind, str(s.slices), cover, lies, "\n".join(lines))
         return table
 
 
