@@ -275,7 +275,7 @@ def predict(
         show({"predictions": [answer.as_dict() for answer in answers]})
     else:
         for answer in answers:
-            typer.echo(str(answer))
+            typer.echo(str(answer), err=answer.error is not None)
     raise typer.Exit(2 if any(answer.error for answer in answers) else 0)
 
 
