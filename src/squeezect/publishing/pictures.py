@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from squeezect.explanation import Heatmap
 from squeezect.scan import Scan, Shape
+from squeezect.session import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +64,18 @@ def picture(scan: Scan, heatmap: Heatmap | None, view: View) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", facecolor="black")
     return data.getvalue()
+
+
+def captions(prediction: Prediction, scan: Scan) -> dict[str, str]:
+    """What each picture shows: slice number and place of the plane."""
+    heatmap = prediction.heatmap
+    index = heatmap.peak_index if heatmap else _middle(scan)
+    x, y, z = scan.grid.to_mm(np.array(index, float)).tolist()
+    places = {"axial": f"z = {z:.1f}", "coronal": f"y = {y:.1f}", "sagittal": f"x = {x:.1f}"}
+    return {
+        view: f"{view}, slice {index[axis] + 1} of {scan.grid.shape[axis]}, {places[view]} mm"
+        for axis, view in enumerate(VIEWS)
+    }
 
 
 def _overlay(

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from squeezect.publishing.document import STATEMENT, as_document
-from squeezect.publishing.pictures import VIEWS, picture
+from squeezect.publishing.pictures import VIEWS, captions, picture
+from squeezect.publishing.slices import slices
 from squeezect.scan import Scan
 from squeezect.session import Prediction
 
@@ -70,5 +71,11 @@ def render(prediction: Prediction, scan: Scan, pictures: dict[str, bytes]) -> st
         low_hu=int(scan.hu.min()),
         high_hu=int(scan.hu.max()),
         pictures=inlined,
+        captions=captions(prediction, scan),
+        strip=[(part, _jpeg_url(part.jpeg)) for part in slices(scan, prediction.heatmap)],
         statement=STATEMENT,
     )
+
+
+def _jpeg_url(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
