@@ -91,7 +91,7 @@ class Checkpoint:
     weights: Mapping[str, "torch.Tensor"]
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read a checkpoint folder and check that its parts belong together.
 
         Args:
@@ -103,6 +103,7 @@ class Checkpoint:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        folder = Path(folder)
         card = read_card(folder)
         data = (folder / WEIGHTS_FILE).read_bytes()
         if hashlib.sha256(data).hexdigest() != card.weights_sha256:
@@ -115,12 +116,13 @@ class Checkpoint:
             raise CheckpointError(DAMAGED, f"{folder.name}/{WEIGHTS_FILE}: {error}") from error
         return cls(card, weights)
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path | str) -> Path:
         """Write weights, then the card that vouches for them; returns the folder."""
         from safetensors.torch import save
 
         from squeezect import __version__
 
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         data = save({name: value.contiguous() for name, value in self.weights.items()})
         card = self.card.model_copy(

@@ -81,7 +81,7 @@ class DicomStyle:
 PLAIN = DicomStyle()
 
 
-def write_dicom(scan: Scan, folder: Path, style: DicomStyle = PLAIN) -> list[Path]:
+def write_dicom(scan: Scan, folder: Path | str, style: DicomStyle = PLAIN) -> list[Path]:
     """Write a scan as one file per slice.
 
     Args:
@@ -92,6 +92,7 @@ def write_dicom(scan: Scan, folder: Path, style: DicomStyle = PLAIN) -> list[Pat
     Returns:
         The files, in the order of their slices; repeated ones follow their originals.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kept = [i for i in range(scan.grid.shape[0]) if i not in style.drop]
     slices = [(i, copy) for i in kept for copy in range(2 if i in style.repeat else 1)]
