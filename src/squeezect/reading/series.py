@@ -123,7 +123,7 @@ def choose(candidates: Sequence[Series]) -> list[Series]:
         return (
             series.orientation != "axial",
             "ORIGINAL" not in series.headers[0].image_type,
-            0.0 if covered >= FULL_SHARE * longest else -covered,
+            -longest if covered >= FULL_SHARE * longest else -covered,
             round(spacing, 2),
             sharpness(series.headers[0].kernel),
             -covered,
