@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Networks compiled in tests are not kept in the user's cache.
+os.environ.setdefault("SQUEEZECT_CACHE", "off")
+
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
 

@@ -155,3 +155,75 @@ def test_checkpoints_read_back_as_written(tmp_path):
         torch.equal(value, again.weights[name]) for name, value in network.state_dict().items()
     )
     assert "not a medical device" in again.card.statement
+
+
+@pytest.fixture(scope="module")
+def volumes(scan):
+    """Prepared volumes of a few synthetic chests."""
+    from squeezect.preparation import prepare
+
+    others = [
+        thorax(seed, grid=chest_grid(seed, spacing_mm=4.0, thickness_mm=5.0))[0] for seed in (2, 3)
+    ]
+    return [prepare(s, PREPARATION).values for s in (scan, *others)]
+
+
+def test_onnx_runtime_gives_the_answer_of_the_checkpoint_at_any_size(run, volumes, scan):
+    export(run / "fold-0", form="onnx")
+    engine = open_engine(run / "fold-0", engine="onnx")
+    reference = open_engine(run / "fold-0", engine="torch")
+    assert engine.name.startswith("onnxruntime")
+    for values in (volumes[0], np.ascontiguousarray(volumes[1][:40, :36])):
+        answer, expected = engine(values), reference(values)
+        assert answer.probability == pytest.approx(expected.probability, abs=1e-5)
+        assert np.abs(answer.class_map - expected.class_map).max() < 1e-4
+    assert engine.cells((48, 48, 48)) == reference.cells((48, 48, 48))
+
+
+def test_eight_bits_answer_within_a_hundredth_and_take_a_quarter_of_the_room(run, volumes):
+    folder = run / "fold-1"
+    export(folder)
+    export(folder, form="openvino-int8", calibration=volumes)
+    engine, reference = (open_engine(folder, engine=e) for e in ("openvino-int8", "torch"))
+    assert "int8" in engine.name
+    for values in volumes:
+        assert engine(values).probability == pytest.approx(reference(values).probability, abs=0.01)
+    sizes = [
+        (folder / place / "model.bin").stat().st_size for place in ("openvino-int8", "openvino")
+    ]
+    assert sizes[0] < 0.45 * sizes[1]
+
+
+def test_bfloat16_is_said_and_close(run, volumes):
+    export(run / "fold-0")
+    engine = open_engine(run / "fold-0", engine="openvino-bfloat16")
+    assert "bfloat16" in engine.name
+    reference = open_engine(run / "fold-0", engine="torch")
+    for values in volumes:
+        assert engine(values).probability == pytest.approx(reference(values).probability, abs=0.01)
+
+
+def test_eight_bits_need_volumes_and_the_card_travels_with_the_model(run):
+    with pytest.raises(CheckpointError, match="no-calibration"):
+        export(run / "fold-0", form="openvino-int8")
+    place = export(run / "fold-0")
+    facts = json.loads((place / "facts.json").read_text())
+    assert facts["card"]["preparation"]["size"] == [48, 48, 48]
+    assert "squeezenet3d-modern" in (place / "model.xml").read_text()
+
+
+def test_an_engine_without_its_export_is_refused(tmp_path):
+    folder = make_run(tmp_path / "bare", folds=1) / "fold-0"
+    for engine in ("openvino", "openvino-int8", "onnx"):
+        with pytest.raises(CheckpointError, match="no-engine"):
+            open_engine(folder, engine=engine)
+    assert open_engine(folder).name.startswith("torch")
+
+
+def test_compiled_networks_are_cached_where_asked(run, volumes, tmp_path, monkeypatch):
+    export(run / "fold-0")
+    monkeypatch.setenv("SQUEEZECT_CACHE", str(tmp_path / "cache"))
+    first = open_engine(run / "fold-0", engine="openvino")(volumes[0])
+    assert list((tmp_path / "cache").rglob("*.blob"))
+    second = open_engine(run / "fold-0", engine="openvino")(volumes[0])
+    assert first.probability == pytest.approx(second.probability, abs=1e-6)

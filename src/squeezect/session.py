@@ -12,8 +12,15 @@ import numpy as np
 from squeezect.checkpoint import CARD_FILE, Card, read_card
 from squeezect.errors import CheckpointError, Code, Finding, PreparationError
 from squeezect.explanation import Heatmap, explain
-from squeezect.preparation import LungFigures, Preparation, Volume, check_chest, prepare
-from squeezect.runtime import Engine, EngineName, Output, export, open_engine
+from squeezect.preparation import (
+    LungFigures,
+    Preparation,
+    Store,
+    Volume,
+    check_chest,
+    prepare,
+)
+from squeezect.runtime import Engine, EngineName, Format, Output, export, open_engine
 from squeezect.scan import Scan
 
 NO_RUN = Code(
@@ -99,7 +106,7 @@ class Session:
 
         Args:
             run: folder written by training, or one of its ``fold-K`` folders.
-            engine: ``auto``, ``openvino`` or ``torch``.
+            engine: see `squeezect.runtime.ENGINES`; ``auto`` chooses.
 
         Raises:
             CheckpointError: `no-run`, `checkpoint-missing` or `checkpoint-damaged`.
@@ -194,15 +201,28 @@ def _judge(findings: tuple[Finding, ...], allow: Collection[str]) -> tuple[Findi
     return judged
 
 
-def export_run(run: Path) -> list[Path]:
-    """Export every network of a run, or one checkpoint folder, for OpenVINO; returns the folders.
+def export_run(
+    run: Path, *, form: Format = "openvino", store: Path | None = None, calibrate_on: int = 16
+) -> list[Path]:
+    """Export every network of a run, or one checkpoint folder; returns the folders.
+
+    Args:
+        run: run or checkpoint folder.
+        form: ``openvino``, ``openvino-int8`` or ``onnx``.
+        store: prepared volumes that an 8-bit export is calibrated and checked on; ``store`` in the
+            run folder by default.
+        calibrate_on: how many of them.
 
     Raises:
-        CheckpointError: `no-run`, or `no-parity` if an export gives another answer.
+        CheckpointError: `no-run`; `no-parity` if an export gives another answer.
     """
-    if (run / CARD_FILE).is_file():
-        return [export(run)]
-    folds = sorted(p.parent for p in run.glob(f"fold-*/{CARD_FILE}"))
+    single = (run / CARD_FILE).is_file()
+    folds = [run] if single else sorted(p.parent for p in run.glob(f"fold-*/{CARD_FILE}"))
     if not folds:
         raise CheckpointError(NO_RUN, f"no finished run in {run}")
-    return [export(fold) for fold in folds]
+    volumes = []
+    if form == "openvino-int8":
+        prepared = Store.open(store or run / "store")
+        keys = sorted(prepared)[:calibrate_on]
+        volumes = [prepared.read(key).values for key in keys]
+    return [export(fold, form=form, calibration=volumes) for fold in folds]

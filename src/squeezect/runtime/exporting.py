@@ -1,0 +1,239 @@
+"""Write a checkpoint for other engines; only what gives the checkpoint's own answer is kept."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from squeezect.checkpoint import Card, Checkpoint, read_card
+from squeezect.errors import CheckpointError, Code
+from squeezect.runtime.engines import (
+    FOLDERS,
+    NO_ENGINE,
+    FloatArray,
+    OnnxEngine,
+    OpenVINOEngine,
+    Output,
+    TorchEngine,
+)
+
+if TYPE_CHECKING:
+    import openvino
+    import torch
+
+    from squeezect.models import Classifier
+
+Format = Literal["openvino", "openvino-int8", "onnx"]
+PARITY: dict[str, float] = {"openvino": 1e-4, "onnx": 1e-4, "openvino-int8": 0.01}
+"""Largest difference of a probability; in float32 of the class map's values too, relatively."""
+
+NO_PARITY = Code(
+    "no-parity",
+    "An exported network does not give the answer of the checkpoint it came from.",
+    "use the torch engine, and report the versions of torch and openvino",
+)
+NO_CALIBRATION = Code(
+    "no-calibration",
+    "Quantisation needs volumes to calibrate on.",
+    "give the store of the run, or a few prepared volumes",
+)
+
+
+def export(
+    folder: Path,
+    *,
+    form: Format = "openvino",
+    calibration: Sequence[FloatArray] = (),
+) -> Path:
+    """Write the checkpoint in `folder` for another engine, and check its answer.
+
+    Networks with a class map take input of any size; the map is an output of the graph. The card
+    with preparation, scores and thresholds travels in ``facts.json`` and in the model itself.
+
+    Args:
+        folder: a checkpoint folder; the export goes into a folder in it, whole or not at all.
+        form: what to write; ``openvino-int8`` is quantised to 8 bits after training.
+        calibration: prepared volumes [z, y, x] in [0, 1] to quantise and check on.
+
+    Returns:
+        The folder of the export.
+
+    Raises:
+        CheckpointError: `no-parity`, if probability or map differ by more than 1e-4, or the
+            probability of an 8-bit network by more than 0.01; `no-calibration`; `no-engine`.
+    """
+    card = read_card(folder)
+    checkpoint = Checkpoint.load(folder)
+    model = checkpoint.build()
+    if form == "openvino-int8" and not calibration:
+        raise CheckpointError(NO_CALIBRATION, f"{folder.name} cannot be quantised without volumes")
+    target, scratch = folder / FOLDERS[form], folder / f".{form}.part"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        facts = _facts(model, card)
+        _write(model, scratch, form=form, calibration=calibration, card=card)
+        (scratch / "facts.json").write_text(json.dumps(facts, indent=1), "utf-8")
+        _check_parity(folder, scratch, form=form, calibration=calibration)
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _facts(model: "Classifier", card: Card) -> dict[str, object]:
+    cells: dict[str, object] | None = None
+    if model.localises:
+        cells = {"even": model.cells((64, 64, 64)), "odd": model.cells((65, 65, 65))}
+    return {
+        "weights_sha256": card.weights_sha256,
+        "cells": cells,
+        "card": card.model_dump(mode="json"),
+    }
+
+
+def _write(
+    model: "Classifier",
+    scratch: Path,
+    *,
+    form: Format,
+    calibration: Sequence[FloatArray],
+    card: Card,
+) -> None:
+    if form == "onnx":
+        _write_onnx(model, scratch / "model.onnx", card)
+        return
+    import openvino
+
+    graph = openvino_graph(model)
+    if form == "openvino-int8":
+        graph = _quantised(graph, calibration)
+    graph.set_rt_info(card.model_dump_json(), "squeezect_card")
+    openvino.save_model(graph, scratch / "model.xml", compress_to_fp16=False)
+
+
+def _both(model: "Classifier") -> "torch.nn.Module":
+    """The network with logits and class map as outputs of one graph."""
+    import torch
+
+    class Both(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, volumes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not model.localises:
+                return (self.model(volumes),)
+            class_map = self.model.class_map(volumes)
+            return class_map.mean((2, 3, 4)), class_map
+
+    return Both().eval()
+
+
+def _example(model: "Classifier") -> "torch.Tensor":
+    import torch
+
+    # Three different sides, so that tracing does not take them to be one.
+    return torch.zeros(1, 1, 64, 72, 80) if model.localises else torch.zeros(1, 1, 64, 64, 64)
+
+
+def _free(model: "Classifier") -> dict[str, Any]:
+    import torch
+
+    return {"volumes": dict.fromkeys((2, 3, 4), torch.export.Dim.AUTO) if model.localises else {}}
+
+
+def openvino_graph(model: "Classifier") -> "openvino.Model":
+    """The network as an OpenVINO graph for one volume of any size: logits, and the class map."""
+    import openvino
+    import torch
+
+    example = _example(model)
+    with torch.no_grad(), warnings.catch_warnings():
+        # Both libraries warn of their own internals here; the parity check judges the outcome.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        program = torch.export.export(_both(model), (example,), dynamic_shapes=_free(model))
+        graph = openvino.convert_model(program)
+    graph.reshape([1, 1, -1, -1, -1] if model.localises else list(example.shape))
+    return graph
+
+
+def _write_onnx(model: "Classifier", path: Path, card: Card) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 - torch.onnx needs it
+    except ImportError as error:
+        raise CheckpointError(
+            NO_ENGINE, "onnx is not installed", remedy="pip install 'squeezect[export]'"
+        ) from error
+    import torch
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _both(model),
+            (_example(model),),
+            dynamo=True,
+            dynamic_shapes=_free(model),
+            verbose=False,
+        )
+    if program is None:
+        raise CheckpointError(NO_PARITY, "torch wrote no ONNX graph")
+    program.save(path, external_data=False)
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, {"squeezect_card": card.model_dump_json()})
+    onnx.save(graph, path)
+
+
+def _quantised(graph: "openvino.Model", calibration: Sequence[FloatArray]) -> "openvino.Model":
+    try:
+        import nncf
+    except ImportError as error:
+        raise CheckpointError(
+            NO_ENGINE, "nncf is not installed", remedy="pip install 'squeezect[export]'"
+        ) from error
+    import logging
+
+    nncf.set_log_level(logging.ERROR)
+    volumes = [np.ascontiguousarray(v[None, None], np.float32) for v in calibration]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantised: openvino.Model = nncf.quantize(
+            graph, nncf.Dataset(volumes), subset_size=len(volumes), fast_bias_correction=True
+        )
+    return quantised
+
+
+def _check_parity(
+    folder: Path, scratch: Path, *, form: Format, calibration: Sequence[FloatArray]
+) -> None:
+    """Compare with the checkpoint on noise, or on the volumes given.
+
+    Raises:
+        CheckpointError: `no-parity`.
+    """
+    size = read_card(folder).preparation.size
+    noise = np.random.default_rng(0).random(size, dtype=np.float32)
+    engine = (
+        OnnxEngine.load(scratch) if form == "onnx" else OpenVINOEngine.load(scratch, engine=form)
+    )
+    reference = TorchEngine.open(folder)
+    for values in calibration or [noise]:
+        gap = _gap(engine(values), reference(values), maps=form != "openvino-int8")
+        if gap > PARITY[form]:
+            what = f"{form} export of {folder.name} differs from its checkpoint by {gap:.1e}"
+            raise CheckpointError(NO_PARITY, what)
+
+
+def _gap(answer: Output, reference: Output, *, maps: bool) -> float:
+    gap = abs(answer.probability - reference.probability)
+    if maps and reference.class_map is not None and answer.class_map is not None:
+        scale = max(1.0, float(np.abs(reference.class_map).max()))
+        gap = max(gap, float(np.abs(answer.class_map - reference.class_map).max()) / scale)
+    return gap
