@@ -39,12 +39,18 @@ check: $(VENV)/.dev  ## Lint, types, floors
 docs: $(VENV)/.dev  ## Build the guide into site/
 	$(BIN)/mkdocs build --strict --quiet
 
-bench: $(VENV)/.dev  ## Measure speed against peers, in an environment of its own
-	$(BIN)/python -m benchmarks
+.venv-bench/.made: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --quiet --disable-pip-version-check install \
+	  --constraint constraints.txt --editable '.[dev]' --requirement benchmarks/requirements.txt
+	@touch $@
+
+bench: .venv-bench/.made  ## Measure speed against peers, in an environment of its own
+	.venv-bench/bin/python -m benchmarks
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Delete what was made here
-	rm -rf $(VENV) build dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench build dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

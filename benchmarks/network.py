@@ -42,7 +42,8 @@ class Keras:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.ask, self.told = cast("IO[str]", self.process.stdin), cast("IO[str]", self.process.stdout)
+        self.ask = cast("IO[str]", self.process.stdin)
+        self.told = cast("IO[str]", self.process.stdout)
         self.facts = json.loads(self.told.readline() or "null")
 
     def __call__(self, what: str) -> float:

@@ -50,6 +50,8 @@ class Card(BaseModel):
         thresholds: probability thresholds by name.
         weights_sha256: checksum of the weights file.
         version: the SqueezeCT that wrote it.
+        data: the data set it was trained on, with its licence and citation.
+        limits: what it is known not to do.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,8 @@ class Card(BaseModel):
     thresholds: dict[str, float] = Field(default_factory=dict)
     weights_sha256: str = ""
     version: str = ""
+    data: str = ""
+    limits: tuple[str, ...] = ()
     statement: str = "Research software; not a medical device; not for clinical use."
 
 

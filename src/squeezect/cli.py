@@ -170,9 +170,11 @@ def models(json_: Json = False) -> None:
 
 @app.command()
 def train(
-    cohort: Annotated[Path, typer.Argument(help="CSV with scan, patient, label[, split].")],
+    cohort: Annotated[
+        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
+    ],
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="modern, paper, or a .toml file.")
+        str, typer.Option("--recipe", "-r", help="modern, paper, nodule, or a .toml file.")
     ] = "modern",
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")] = Path(
         "runs/latest"
@@ -193,11 +195,16 @@ def train(
     the label 0 or 1. A column "split" with train or test keeps the test rows untouched until the
     end. A killed run goes on where it was when the same command is given again.
     """
-    from squeezect.cohorts import Cohort
-    from squeezect.training import Recipe, cross_validate
+    from squeezect.cohorts.layouts import detect_layout, read_dataset
+    from squeezect.training import Recipe, cross_validate, train_on_patches
 
     plan = Recipe.load(recipe, folds=folds, epochs=epochs, seed=seed)
-    who = Cohort.read(cohort)
+    who = read_dataset(cohort)
+    if detect_layout(cohort) == "patch-lists":
+        with Bars(quiet=quiet) as bars:
+            train_on_patches(who, plan, out, progress=bars)
+        typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+        return
     with Bars(quiet=quiet) as bars:
         cross_validate(
             who,
@@ -234,16 +241,29 @@ def audit(
 
 @app.command()
 def evaluate(
-    run: RunPath,
+    run: Annotated[Path, typer.Argument(help="Run folder, or with --weights a data set.")],
+    weights: Annotated[
+        str | None, typer.Option(help="Shipped weights, or a run, to score on a data set.")
+    ] = None,
     out: Out = None,
     sensitivity: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="Sensitivity the threshold has to reach.")
     ] = 0.9,
     json_: Json = False,
 ) -> None:
-    """Judge a run on cases its networks never saw: scores with intervals, curves, report."""
+    """Judge a run on cases its networks never saw: scores with intervals, curves, report.
+
+    With --weights, RUN is a data set instead, such as a folder of patches with lists of lines
+    "path label", and the weights are scored on all of it.
+    """
     from squeezect.evaluation import evaluate as judge
 
+    if weights is not None:
+        from squeezect.publishing.scores import score_weights
+
+        scores = score_weights(weights, run, out=out)
+        show(scores.as_dict()) if json_ else typer.echo(str(scores))
+        return
     evaluation = judge(run, target_sensitivity=sensitivity, out=out)
     if json_:
         show(evaluation.as_dict())
@@ -278,6 +298,24 @@ def predict(
         for answer in answers:
             typer.echo(str(answer), err=answer.error is not None)
     raise typer.Exit(2 if any(answer.error for answer in answers) else 0)
+
+
+@app.command()
+def candidate(
+    scan: ScanPath,
+    point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
+    weights: Annotated[str, typer.Option(help="Shipped weights, or a run of patches.")] = "nodule",
+    series: Series = None,
+    json_: Json = False,
+) -> None:
+    """Answer for one point of a scan: is there a nodule?
+
+    Works right after install: squeezect candidate patient01/ --point 56.2 86.3 -115.9
+    """
+    from squeezect.publishing.scores import answer_point
+
+    answer = answer_point(weights, scan, point, series=series)
+    show(answer.as_dict()) if json_ else typer.echo(str(answer))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from squeezect.candidates import read_patches, score_patches
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
@@ -13,7 +14,7 @@ from squeezect.scan import pseudonym
 from squeezect.training.crossval import TARGET_SENSITIVITY, claim, write_csv, write_json
 from squeezect.training.fold import RESUME_FILE, fit, precision_of
 from squeezect.training.module import Task
-from squeezect.training.patches import BatchSampler, patch_loader, read_patches, score_patches
+from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.watch import Watch

@@ -1,0 +1,216 @@
+"""Is a candidate a nodule: networks on patches that were cut around points.
+
+A patch is one axial slice around a point, at the scan's own spacing, one byte per voxel over
+[-1000, 400] HU; for a network it is a volume one voxel deep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.checkpoint import Card, Checkpoint
+from squeezect.cohorts import Case
+from squeezect.errors import CheckpointError, Code, CohortError
+from squeezect.preparation import Patch, cut_patch
+from squeezect.scan import Scan, Triple
+
+if TYPE_CHECKING:
+    import torch
+
+    from squeezect.models import Classifier
+
+UNKNOWN_WEIGHTS = Code(
+    "unknown-weights",
+    "There are no shipped weights of this name and no checkpoint at this path.",
+    "name shipped weights, a run of patches or a checkpoint folder",
+)
+UNREADABLE_PATCH = Code(
+    "unreadable-patch",
+    "A patch is not a grey picture of at most the given size.",
+    "cut the patch again, or remove its line",
+)
+SIDE = 50
+"""Voxels along each side; patches cut by the scan's edge are centred, with air around."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Patches of some cases.
+
+    Args:
+        values: uint8, shape (n, SIDE, SIDE); 0 is -1000 HU, 255 is 400 HU.
+        labels: class of each, shape (n,).
+    """
+
+    values: Bytes
+    labels: npt.NDArray[np.int64]
+
+    def tensors(self, positions: "Sequence[int] | npt.NDArray[np.int64]") -> "torch.Tensor":
+        """Float32 patches (B, 1, 1, y, x) in [0, 1]."""
+        import torch
+
+        chosen = torch.from_numpy(self.values[np.asarray(positions)])
+        return chosen.float().div_(255)[:, None, None]
+
+
+def read_patches(cases: Sequence[Case]) -> Patches:
+    """Read the pictures of some cases.
+
+    Args:
+        cases: `Case.scan` is a grey PNG or JPEG of at most `SIDE` voxels along each side.
+
+    Raises:
+        CohortError: `unreadable-patch`, with row and file.
+    """
+    values = np.zeros((len(cases), SIDE, SIDE), np.uint8)
+    for position, case in enumerate(cases):
+        picture = _read(case)
+        top, left = ((SIDE - side) // 2 for side in picture.shape)
+        height, width = picture.shape
+        values[position, top : top + height, left : left + width] = picture
+    return Patches(values, np.array([case.label or 0 for case in cases], np.int64))
+
+
+def _read(case: Case) -> Bytes:
+    from PIL import Image, UnidentifiedImageError
+
+    where = f"row {case.row}: {case.scan.name}"
+    try:
+        with Image.open(case.scan, formats=["PNG", "JPEG"]) as image:
+            if max(image.size) > SIDE or image.mode not in {"L", "1"}:
+                what = f"{image.size[0]} x {image.size[1]} voxels of mode {image.mode}"
+                raise CohortError(UNREADABLE_PATCH, f"{where} has {what}")
+            return np.asarray(image.convert("L"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise CohortError(UNREADABLE_PATCH, f"{where} is not a PNG or JPEG picture") from error
+
+
+def score_patches(
+    model: "torch.nn.Module", patches: Patches, *, views: int = 8, batch_size: int = 256
+) -> npt.NDArray[np.float64]:
+    """Probability of class 1 of every patch: the mean over its mirrored and turned views.
+
+    Args:
+        model: the network.
+        patches: what to score.
+        views: 8 for the four quarter turns of a patch and its mirror image, 1 for the patch alone.
+        batch_size: patches at once.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.eval().to(device)
+    answers = []
+    with torch.inference_mode():
+        for start in range(0, len(patches.labels), batch_size):
+            batch = patches.tensors(np.arange(len(patches.labels))[start : start + batch_size])
+            answers.append(_mean_view(model, batch.to(device), views))
+    return np.concatenate(answers) if answers else np.zeros(0)
+
+
+def _mean_view(
+    model: "torch.nn.Module", batch: "torch.Tensor", views: int
+) -> npt.NDArray[np.float64]:
+    import torch
+
+    total = torch.zeros(len(batch), dtype=torch.float64)
+    for view in range(views):
+        seen = batch.rot90(view % 4, (3, 4))
+        seen = seen.flip(4) if view >= 4 else seen
+        logits = model(seen.contiguous(memory_format=torch.channels_last_3d))
+        total += logits.double().softmax(1)[:, 1].cpu()
+    result: npt.NDArray[np.float64] = (total / views).numpy()
+    return result
+
+
+def weight_names() -> tuple[str, ...]:
+    """Names of the shipped weights."""
+    place = files("squeezect").joinpath("weights")
+    found = [p.name for p in place.iterdir() if p.joinpath("card.json").is_file()]
+    return tuple(sorted(found))
+
+
+def weights_folder(name: str | Path) -> Path:
+    """Folder of shipped weights by name, of a run of patches, or a checkpoint folder by path.
+
+    Raises:
+        CheckpointError: `unknown-weights`.
+    """
+    path = Path(name)
+    for folder in (path, path / "fold-0"):
+        if (folder / "card.json").is_file():
+            return folder
+    if str(name) in weight_names():
+        return Path(str(files("squeezect").joinpath("weights", str(name))))
+    known = ", ".join(weight_names())
+    raise CheckpointError(UNKNOWN_WEIGHTS, f"no weights {str(name)!r}; shipped are {known}")
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateClassifier:
+    """A network that judges candidates.
+
+    Args:
+        card: what it is, what it was trained on, how far to trust it.
+        model: the network.
+
+    Example:
+        >>> classifier = CandidateClassifier.open("nodule")
+        >>> 0 <= classifier.at(scan, (56.2, 86.3, -115.9)) <= 1    # doctest: +SKIP
+    """
+
+    card: Card
+    model: "Classifier"
+
+    @classmethod
+    def open(cls, name: str | Path) -> Self:
+        """Load shipped weights by name, or a checkpoint of patches by path.
+
+        Raises:
+            CheckpointError: `unknown-weights` or `checkpoint-damaged`.
+        """
+        checkpoint = Checkpoint.load(weights_folder(name))
+        return cls(checkpoint.card, checkpoint.build())
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a candidate is called positive."""
+        return self.card.thresholds.get("sensitivity-90", 0.5)
+
+    def score(self, patches: Patches) -> npt.NDArray[np.float64]:
+        """Probability of class 1 of every patch, the mean over eight views of it."""
+        return score_patches(self.model, patches)
+
+    def at(self, scan: Scan, point_mm: Triple) -> float:
+        """Probability that a nodule is at a point of a scan.
+
+        Args:
+            scan: a chest CT.
+            point_mm: LPS point (x, y, z) in mm.
+
+        Raises:
+            PreparationError: `point-outside`.
+        """
+        return float(self.score(patch_around(scan, point_mm))[0])
+
+
+def patch_around(scan: Scan, point_mm: Triple) -> Patches:
+    """The patch of a point as the shipped weights want it: axial, at the scan's own spacing.
+
+    Args:
+        scan: a chest CT.
+        point_mm: LPS point (x, y, z) in mm.
+    """
+    index = np.rint(scan.grid.to_index(np.array(point_mm, float)))
+    # The patches of the training data are whole voxels of one slice, not resampled.
+    centre = scan.grid.to_mm(index + np.array([0.0, -0.5, -0.5]))
+    patch: Patch = cut_patch(scan, centre, shape=(1, SIDE, SIDE), spacing_mm=scan.grid.spacing_mm)
+    grey = np.rint(patch.values * 255).astype(np.uint8)
+    return Patches(grey, np.zeros(1, np.int64))

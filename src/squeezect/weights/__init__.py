@@ -1,0 +1,1 @@
+"""Shipped weights: one folder each, with ``model.safetensors`` (float16) and ``card.json``."""
