@@ -19,7 +19,7 @@ SMALL = {
 }
 """Options that make a network small enough to be trained in a test."""
 
-PLAIN = {"squeezenet3d-modern": {"head": "mean"}}
+PLAIN = {"squeezenet3d-modern": {"head": "mean"}, "voxel64": {"sharpness": 0}}
 """Options of a plain mean: other pooling couples every cell with every voxel."""
 
 FIXED_DEPTH = {"recurrent"}

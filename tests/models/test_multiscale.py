@@ -23,11 +23,11 @@ def test_weights_are_shared_among_scales():
     assert many.fusion.in_features == 2 * few.fusion.in_features
 
 
-def test_order_of_scales_matters_to_the_answer():
+def test_what_lies_around_the_middle_counts():
     torch.manual_seed(0)
     model = create_model("multiscale", options={"width": 16, "size": 8}).eval()
     volume = torch.rand(1, 1, 24, 24, 24)
     outer = volume.clone()
-    outer[:, :, 8:16, 8:16, 8:16] = 0.5
+    outer[:, :, :4] = 0
     with torch.inference_mode():
         assert not torch.allclose(model(volume), model(outer), atol=1e-5)

@@ -11,7 +11,7 @@ patches are brought to `size` by averaging; two convolutions with many 5^3 kerne
 """
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import nn
 from torch.nn import functional
 
@@ -31,7 +31,7 @@ class MultiscaleOptions(Options):
         dropout: probability of dropping a value before the last layer.
     """
 
-    sizes: tuple[int, ...] = Field(default=(96, 64, 32), min_length=1)
+    sizes: tuple[PositiveInt, ...] = Field(default=(96, 64, 32), min_length=1)
     size: int = Field(default=32, ge=8)
     width: int = Field(default=128, ge=4)
     dense: int = Field(default=128, ge=1)

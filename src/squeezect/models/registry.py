@@ -42,6 +42,7 @@ HOMES: dict[str, str] = {
     "recurrent": "squeezect.models.recurrent",
     "multiview": "squeezect.models.multiview",
     "multiscale": "squeezect.models.multiscale",
+    "voxel64": "squeezect.models.voxel64",
 }
 """Module that registers each name."""
 
