@@ -15,11 +15,12 @@ SMALL = {
     "multiview": {"width": 16, "dense": 16},
     "multiscale": {"width": 16, "dense": 16, "size": 16},
     "recurrent": {"width": 16, "memory": 16},
+    "squeezenet-local": {"width": 0.25, "depth": 4},
     "squeezenet3d-modern": {"width": 0.25, "depth": 4},
 }
 """Options that make a network small enough to be trained in a test."""
 
-PLAIN = {"squeezenet3d-modern": {"head": "mean"}, "voxel64": {"sharpness": 0}}
+PLAIN = {"squeezenet3d-modern": {"head": "mean"}}
 """Options of a plain mean: other pooling couples every cell with every voxel."""
 
 FIXED_DEPTH = {"recurrent"}
@@ -130,9 +131,10 @@ def test_the_trainers_memory_format_and_precision_are_understood(name):
         expected = model(volumes())
         model.to(memory_format=torch.channels_last_3d)
         batch = volumes().contiguous(memory_format=torch.channels_last_3d)
-        assert torch.allclose(model(batch), expected, atol=1e-4)
+        scale = max(1.0, float(expected.abs().max()))
+        assert torch.allclose(model(batch), expected, atol=1e-5 * scale)
         with torch.autocast("cpu", torch.bfloat16):
-            assert torch.allclose(model(batch).float(), expected, atol=0.1)
+            assert torch.allclose(model(batch).float(), expected, atol=0.1 * scale)
 
 
 def test_one_batch_is_learnt_by_heart(name):
@@ -156,10 +158,11 @@ def test_an_export_takes_any_batch_and_size(name):
     model = make(name).eval()
     free = dict.fromkeys((0, 2, 3, 4), torch.export.Dim.AUTO)
     with torch.no_grad():
-        given = (volumes(2, (48, 56, 64)),)
+        # Beyond 64 voxels, where voxel64 has more than one window: one and many export apart.
+        given = (volumes(2, (72, 80, 88)),)
         program = torch.export.export(model, given, dynamic_shapes=(free,)).module()
-        for batch, (z, y, x) in ((3, (56, 64, 48)), (1, (64, 48, 57))):
-            other = volumes(batch, (48 if name in FIXED_DEPTH else z, y, x), seed=batch)
+        for batch, (z, y, x) in ((3, (66, 80, 72)), (1, (90, 72, 65))):
+            other = volumes(batch, (72 if name in FIXED_DEPTH else z, y, x), seed=batch)
             assert torch.allclose(program(other), model(other), atol=1e-4)
 
 
@@ -167,7 +170,7 @@ def test_an_export_takes_any_batch_and_size(name):
 def test_cells_look_where_they_say(name, side):
     """The gradient of one cell's map is centred on the place that `cells` names."""
     model = make(name, **PLAIN.get(name, {})).double().eval()
-    if not model.localises:
+    if not model.localises or name == "voxel64":  # its windows have a test of their own
         return
     narrow(model)
     volume = torch.ones(1, 1, side, side, side, dtype=torch.float64, requires_grad=True)

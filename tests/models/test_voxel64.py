@@ -23,6 +23,18 @@ def test_a_cell_is_the_score_of_its_window_alone():
     assert torch.allclose(scores, torch.cat([first, second], 3), atol=1e-5)
 
 
+def test_cells_are_the_middles_of_windows():
+    model = make(step=32)
+    volume = torch.rand(1, 1, 100, 64, 64)
+    with torch.inference_mode():
+        scores = model.cell_scores(volume)
+        second = model.cell_scores(volume[:, :, 18:82])
+    assert torch.allclose(scores[:, :, 1:2], second, atol=1e-5)
+    first, step = model.cells((100, 64, 64))
+    assert first == (17.5, 31.5, 31.5)
+    assert first[0] + step[0] == (18 + 81) / 2
+
+
 def test_one_window_is_a_volume_of_its_size():
     model = make()
     window = torch.rand(2, 1, 64, 64, 64)

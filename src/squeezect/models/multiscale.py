@@ -87,8 +87,9 @@ def nested_patches(volumes: torch.Tensor, sizes: tuple[int, ...], size: int) -> 
         patch = volumes
         for axis in (2, 3, 4):
             length = volumes.shape[axis]
-            # Rounded up, so that a volume one voxel deep keeps its voxel.
-            side = -(-length * part // max(sizes))
+            # Rounded up, so that a volume one voxel deep keeps its voxel; in positive numbers,
+            # because exported graphs round negative ones towards zero.
+            side = (length * part + max(sizes) - 1) // max(sizes)
             patch = patch.narrow(axis, (length - side) // 2, side)
         patches.append(functional.interpolate(patch, (size, size, size), mode="area"))
     return patches

@@ -97,7 +97,8 @@ class Voxel64(Classifier):
         windows = self._windows(volumes)
         batch, nz, ny, nx = windows.shape[:4]
         scores = self.head(self.dropout(self.window(windows.flatten(0, 3))))
-        ordered: torch.Tensor = scores.reshape(batch, nz, ny, nx, -1).permute(0, 4, 1, 2, 3)
+        classes = scores.shape[1]
+        ordered: torch.Tensor = scores.reshape(batch, nz, ny, nx, classes).permute(0, 4, 1, 2, 3)
         return ordered
 
     def pooled(self, scores: torch.Tensor) -> torch.Tensor:
@@ -133,8 +134,9 @@ def overhang(size: int, step: int) -> tuple[int, int]:
         >>> overhang(128, 32), overhang(100, 32), overhang(40, 32)
         ((0, 0), (14, 14), (12, 12))
     """
-    # Written without comparisons: one on a traced size would freeze it in an export.
-    total = step * torch.sym_max(0, -(-(size - WINDOW) // step)) + WINDOW - size
+    # Rounded up in positive numbers: exported graphs round negative ones towards zero.
+    steps = (size - WINDOW + step - 1) // step if size >= WINDOW else 0
+    total = step * steps + WINDOW - size
     return total // 2, total - total // 2
 
 
