@@ -13,6 +13,7 @@ SMALL = {
     "cnn2d": {"width": 16},
     "general3d": {"side": 16, "dense": 32},
     "multiview": {"width": 16, "dense": 16},
+    "tumornet": {"width": 16, "size": 32},
     "multiscale": {"width": 16, "dense": 16, "size": 16},
     "recurrent": {"width": 16, "memory": 16},
     "squeezenet-local": {"width": 0.25, "depth": 4},

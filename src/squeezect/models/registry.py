@@ -43,6 +43,7 @@ HOMES: dict[str, str] = {
     "multiview": "squeezect.models.multiview",
     "multiscale": "squeezect.models.multiscale",
     "voxel64": "squeezect.models.voxel64",
+    "tumornet": "squeezect.models.tumornet",
 }
 """Module that registers each name."""
 
