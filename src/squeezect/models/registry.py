@@ -35,6 +35,7 @@ TOO_SMALL = Code(
 
 HOMES: dict[str, str] = {
     "squeezenet3d": "squeezect.models.squeezenet3d",
+    "squeezenet3d-v11": "squeezect.models.squeezenet3d_v11",
     "squeezenet3d-modern": "squeezect.models.modern",
     "squeezenet-local": "squeezect.models.local",
     "general3d": "squeezect.models.general3d",
