@@ -32,7 +32,7 @@ class CNN2DOptions(Options):
 
 
 class CNN2D(Classifier):
-    """The 2D network; about 0.3 million parameters.
+    """The 2D network; 0.25 million parameters.
 
     Args:
         options: see `CNN2DOptions`.

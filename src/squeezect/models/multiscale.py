@@ -39,7 +39,7 @@ class MultiscaleOptions(Options):
 
 
 class Multiscale(Classifier):
-    """The multi-scale network; about 0.6 million parameters.
+    """The multi-scale network; about 0.8 million parameters.
 
     Its dense layers mix all places, so it cannot tell where its answer comes from.
 

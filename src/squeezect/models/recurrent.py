@@ -36,7 +36,7 @@ class RecurrentOptions(Options):
 
 
 class Recurrent(Classifier):
-    """The recurrent network; about 0.4 million parameters.
+    """The recurrent network; 0.35 million parameters.
 
     Args:
         options: see `RecurrentOptions`.

@@ -85,7 +85,7 @@ def _make(options: Options) -> SqueezeNet3DV11:
 register(
     Entry(
         name="squeezenet3d-v11",
-        summary="SqueezeNet3D in the layout of SqueezeNet v1.1, a third of the arithmetic",
+        summary="SqueezeNet3D in the layout of SqueezeNet v1.1, a fifth of the arithmetic",
         source="after Ahn 2017; Iandola 2016",
         options=SqueezeNet3DV11Options,
         make=_make,

@@ -75,7 +75,7 @@ class WindowNet(nn.Module):
 
 
 class Voxel64(Classifier):
-    """The window network; about 0.15 million parameters.
+    """The window network; 0.16 million parameters.
 
     Args:
         options: see `Voxel64Options`.
