@@ -164,8 +164,7 @@ def models(json_: Json = False) -> None:
     if json_:
         show({"models": [row.as_dict() for row in rows]})
     else:
-        for row in rows:
-            typer.echo(str(row))
+        typer.echo("\n".join(map(str, rows)))
 
 
 @app.command()
