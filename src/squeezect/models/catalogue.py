@@ -1,10 +1,11 @@
 """The networks in a list, with what they cost."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from squeezect.errors import ModelError
 from squeezect.models.registry import create_model, entry, model_names
 from squeezect.scan import Shape
 
@@ -19,9 +20,11 @@ class ModelCard:
         source: where it comes from.
         input: shape [z, y, x] that it is made for.
         smallest: smallest shape [z, y, x] that it takes.
-        localises: whether it tells where its answer comes from.
-        parameters: trainable ones, with two classes and default options.
-        gflop: multiply-adds counted twice, forward, on one volume of `input`, in 10^9.
+        localises: whether it tells where its answer comes from; None if it cannot be made here.
+        parameters: trainable ones, with two classes and default options; None likewise.
+        gflop: multiply-adds counted twice, forward, on one volume of `input`, in 10^9; None
+            likewise.
+        problem: why it cannot be made here, with the remedy; empty if it can.
     """
 
     name: str
@@ -29,49 +32,59 @@ class ModelCard:
     source: str
     input: Shape
     smallest: Shape
-    localises: bool
-    parameters: int
-    gflop: float
+    localises: bool | None = None
+    parameters: int | None = None
+    gflop: float | None = None
+    problem: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """The line as plain JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
+        idea = f"{self.summary} ({self.source})"
+        if self.parameters is None:
+            return f"{self.name:<20} {idea}: {self.problem}"
         shape = " x ".join(map(str, self.input))
-        return (
-            f"{self.name:<20} {self.parameters:>10,} parameters {self.gflop:>6.1f} GFLOP at "
-            f"{shape:<15}  {self.summary} ({self.source})"
-        )
+        cost = f"{self.parameters:>10,} parameters {self.gflop:>6.1f} GFLOP at {shape:<15}"
+        return f"{self.name:<20} {cost}  {idea}"
 
 
 def catalogue() -> list[ModelCard]:
     """All networks, counted on the meta device: nothing is computed."""
-    return [describe(name) for name in model_names()]
+    return [_describe_if_possible(name) for name in model_names()]
 
 
 def describe(name: str) -> ModelCard:
     """Count one network.
 
     Raises:
-        ModelError: `unknown-model`.
+        ModelError: `unknown-model`, or `needs-monai` for a network of MONAI's without MONAI.
 
     Example:
         >>> describe("squeezenet3d").parameters
         1861186
     """
-    found = entry(name)
+    card = _uncounted(name)
     with torch.device("meta"):
         model = create_model(name).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.empty(1, 1, *found.input))
-    return ModelCard(
-        name,
-        found.summary,
-        found.source,
-        input=found.input,
-        smallest=found.smallest,
+            model(torch.empty(1, 1, *card.input))
+    return replace(
+        card,
         localises=model.localises,
         parameters=sum(p.numel() for p in model.parameters()),
         gflop=counter.get_total_flops() / 1e9,
     )
+
+
+def _describe_if_possible(name: str) -> ModelCard:
+    try:
+        return describe(name)
+    except ModelError as error:
+        return replace(_uncounted(name), problem=str(error))
+
+
+def _uncounted(name: str) -> ModelCard:
+    found = entry(name)
+    return ModelCard(name, found.summary, found.source, found.input, found.smallest)

@@ -45,6 +45,9 @@ HOMES: dict[str, str] = {
     "multiscale": "squeezect.models.multiscale",
     "voxel64": "squeezect.models.voxel64",
     "tumornet": "squeezect.models.tumornet",
+    "densenet121": "squeezect.models.rivals",
+    "resnet18": "squeezect.models.rivals",
+    "efficientnet": "squeezect.models.rivals",
 }
 """Module that registers each name."""
 
