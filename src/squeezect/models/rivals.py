@@ -11,10 +11,10 @@ volume of a single cell, norms use their running statistics, where MONAI stops.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import nn
 
 from squeezect.errors import Code, ModelError
@@ -37,6 +37,26 @@ class RivalOptions(Options):
     """
 
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class DenseNetOptions(RivalOptions):
+    """Options of DenseNet.
+
+    Args:
+        blocks: layers of its four dense blocks.
+    """
+
+    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (6, 12, 24, 16)
+
+
+class ResNetOptions(RivalOptions):
+    """Options of ResNet.
+
+    Args:
+        width: factor on all channels.
+    """
+
+    width: float = Field(default=1.0, ge=0.05, le=4)
 
 
 class Rival(Classifier):
@@ -94,22 +114,28 @@ def norms_at_rest(network: nn.Module) -> Iterator[None]:
             norm.train()
 
 
-def densenet121(options: RivalOptions) -> Rival:
+def densenet121(options: DenseNetOptions) -> Rival:
     """DenseNet-121 (Huang et al., "Densely Connected Convolutional Networks", 2017)."""
     nets = _monai("densenet121")
     network = nets.DenseNet121(
-        spatial_dims=3, in_channels=options.channels, out_channels=options.classes
+        spatial_dims=3,
+        in_channels=options.channels,
+        out_channels=options.classes,
+        block_config=options.blocks,
     )
     trunk = nn.Sequential(network.features, nn.ReLU(inplace=True))
     # Two strides centred on even voxels, then three means of two neighbours.
     return Rival(trunk, network.class_layers.out, dropout=options.dropout, first=14, step=32)
 
 
-def resnet18(options: RivalOptions) -> Rival:
+def resnet18(options: ResNetOptions) -> Rival:
     """ResNet-18 (He et al., "Deep residual learning", 2016); its first convolution has stride 1."""
     nets = _monai("resnet18")
     network = nets.resnet18(
-        spatial_dims=3, n_input_channels=options.channels, num_classes=options.classes
+        spatial_dims=3,
+        n_input_channels=options.channels,
+        num_classes=options.classes,
+        widen_factor=options.width,
     )
     parts = ("conv1", "bn1", "act", "maxpool", "layer1", "layer2", "layer3", "layer4")
     trunk = nn.Sequential(*(network.get_submodule(part) for part in parts))
@@ -129,9 +155,9 @@ def efficientnet(options: RivalOptions) -> Rival:
     )
     # The other swish has a backward pass of its own, which cannot be exported.
     network.set_swish(memory_efficient=False)
-    parts = ("_conv_stem_padding", "_conv_stem", "_bn0", "_swish", "_blocks")
-    parts += ("_conv_head_padding", "_conv_head", "_bn1", "_swish")
-    trunk = nn.Sequential(*(network.get_submodule(part) for part in parts))
+    stem = ("_conv_stem_padding", "_conv_stem", "_bn0", "_swish")
+    rest = ("_blocks", "_conv_head_padding", "_conv_head", "_bn1", "_swish")
+    trunk = nn.Sequential(*(network.get_submodule(part) for part in (*stem, *rest)))
     # Five strides, each padded behind more than before: 1 + 2 + 4 + 8 + 16.
     return Rival(trunk, network._fc, dropout=options.dropout, first=31, step=32)
 
@@ -144,13 +170,17 @@ def _monai(name: str) -> Any:
     return nets
 
 
-def _add(name: str, summary: str, source: str, make: Callable[[RivalOptions], Rival]) -> None:
-    def from_options(options: Options) -> Rival:
-        return make(RivalOptions.model_validate(options.model_dump()))
-
-    register(Entry(name, f"MONAI's {summary}", source, RivalOptions, from_options))
+Given = TypeVar("Given", bound=RivalOptions)
 
 
-_add("densenet121", "DenseNet-121", "Huang et al. 2017", densenet121)
-_add("resnet18", "ResNet-18", "He et al. 2016", resnet18)
-_add("efficientnet", "EfficientNet-B0", "Tan and Le 2019", efficientnet)
+def _add(name: str, paper: str, options: type[Given], make: Callable[[Given], Rival]) -> None:
+    def from_options(given: Options) -> Rival:
+        return make(options.model_validate(given.model_dump()))
+
+    summary = "MONAI's, with a class map in place of the dense layer"
+    register(Entry(name, summary, paper, options, from_options))
+
+
+_add("densenet121", "Huang et al. 2017", DenseNetOptions, densenet121)
+_add("resnet18", "He et al. 2016", ResNetOptions, resnet18)
+_add("efficientnet", "Tan and Le 2019, B0", RivalOptions, efficientnet)
