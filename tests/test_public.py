@@ -1,9 +1,14 @@
 """What a user imports: every public name is there, and importing costs next to nothing."""
 
+import ast
+import re
 import statistics
 import subprocess
 import sys
 import time
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +50,20 @@ def test_import_and_help_are_quick(arguments):
     ours = statistics.median(seconds(arguments) for _ in range(3))
     # Half a second beyond the interpreter itself, doubled for a busy machine.
     assert ours - empty < 1.0
+
+
+def test_everything_that_is_imported_is_declared():
+    root = Path(__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    told = [*project["dependencies"], *extras["train"], *extras["models"], *extras["export"]]
+    declared = {re.split(r"[<>=\[]", line)[0].lower().replace("_", "-") for line in told}
+    homes = packages_distributions()
+    for path in sorted((root / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names:
+                found = {d.lower().replace("_", "-") for d in homes.get(top, [top])}
+                assert top == "squeezect" or found & declared, f"{path.name} imports {top}"
