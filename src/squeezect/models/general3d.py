@@ -16,11 +16,14 @@ What the figure leaves open, and what was chosen:
   figure's own input both do nothing.
 """
 
+import math
+
 import torch
 from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from squeezect.models.area import area_resize
 from squeezect.models.classifier import Classifier
 from squeezect.models.registry import Entry, Options, register
 from squeezect.models.squeezenet3d import keras_init
@@ -76,9 +79,8 @@ class General3D(Classifier):
         self.conv2 = nn.Conv3d(64, 128, 3, padding=1)
         self.conv3 = nn.Conv3d(128, 256, 3, padding=1)
         self.pool = nn.MaxPool3d((1, 2, 2))
-        cells = options.side // 8
-        self.depth = nn.AdaptiveAvgPool3d((options.depth, cells, cells))
-        self.dense1 = nn.Linear(256 * options.depth * cells * cells, options.dense)
+        self.cell_shape = (options.depth, options.side // 8, options.side // 8)
+        self.dense1 = nn.Linear(256 * math.prod(self.cell_shape), options.dense)
         self.dense2 = nn.Linear(options.dense, 256)
         self.dense3 = nn.Linear(256, options.classes)
         self.dropout = nn.Dropout(options.dropout)
@@ -86,12 +88,11 @@ class General3D(Classifier):
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
         """Logits (B, classes) of volumes (B, channels, z, y, x), of 1 x 8 x 8 or more."""
-        size = (volumes.shape[2], self.side, self.side)
-        features = self.norm(functional.interpolate(volumes, size, mode="area"))
+        features = self.norm(area_resize(volumes, (self.side, self.side)))
         for conv in (self.conv1, self.conv2, self.conv3):
             features = self.pool(functional.relu(conv(features)))
         # Channels first, whatever the memory format, so that weights mean the same everywhere.
-        flat = self.depth(features).flatten(1)
+        flat = area_resize(features, self.cell_shape).flatten(1)
         hidden = self.dropout(functional.relu(self.dense1(flat)))
         hidden = self.dropout(functional.relu(self.dense2(hidden)))
         logits: torch.Tensor = self.dense3(hidden)

@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 from torch import nn
 from torch.nn import functional
 
+from squeezect.models.area import area_resize
 from squeezect.models.classifier import Classifier
 from squeezect.models.registry import Entry, Options, register
 from squeezect.models.slices import he_init
@@ -91,7 +92,7 @@ def nested_patches(volumes: torch.Tensor, sizes: tuple[int, ...], size: int) -> 
             # because exported graphs round negative ones towards zero.
             side = (length * part + max(sizes) - 1) // max(sizes)
             patch = patch.narrow(axis, (length - side) // 2, side)
-        patches.append(functional.interpolate(patch, (size, size, size), mode="area"))
+        patches.append(area_resize(patch, (size, size, size)))
     return patches
 
 

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from squeezect.models.area import area_resize
 from squeezect.models.classifier import Classifier
 from squeezect.models.registry import Entry, Options, register
 from squeezect.models.slices import SliceFeatures, he_init
@@ -79,7 +80,7 @@ def median_projections(volumes: torch.Tensor, size: int) -> torch.Tensor:
         # Sorted, because exported graphs know no median.
         middle = (volumes.shape[axis] - 1) // 2
         flat = volumes.sort(axis).values.narrow(axis, middle, 1).squeeze(axis)
-        images.append(functional.interpolate(flat, (size, size), mode="area"))
+        images.append(area_resize(flat, (size, size)))
     return torch.cat(images, 1).unsqueeze(2)
 
 
