@@ -13,10 +13,11 @@ class Classifier(nn.Module):
 
     `forward` takes (B, channels, z, y, x) and gives (B, classes). A network that `localises` also
     has a `class_map` whose mean over space is the logits, and tells with `cells` where each cell
-    of the map looks.
+    of the map looks. An export of a network takes volumes of any size if it has a `free_size`.
     """
 
     localises: bool = False
+    free_size: bool = True
 
     def class_map(self, volumes: torch.Tensor) -> torch.Tensor:
         """Contribution of every cell to every logit; shape (B, classes, d, h, w)."""

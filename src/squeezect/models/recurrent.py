@@ -43,6 +43,7 @@ class Recurrent(Classifier):
     """
 
     localises = True
+    free_size = False  # PyTorch exports an LSTM for one number of slices
 
     def __init__(self, options: RecurrentOptions) -> None:
         super().__init__()
