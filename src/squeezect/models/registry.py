@@ -159,10 +159,12 @@ def create_model(
         >>> sum(p.numel() for p in create_model("squeezenet3d").parameters())
         1861186
     """
+    from squeezect.models.steady import steady
+
     found = entry(name)
     asked = {"classes": classes, "channels": channels, **(options or {})}
     try:
-        return found.make(found.options.model_validate(asked))
+        return steady(found.make(found.options.model_validate(asked)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
