@@ -312,7 +312,8 @@ def markdown(result: dict) -> str:
         gap = ahead["probability_gaps"][f"SqueezeCT, OpenVINO {name}"]
         lines.append(
             f"- {name}: {found:.2f} times as fast as float32 (target {target}, "
-            f"{'met' if found >= target else '**not met**'}); probability differs by {gap:.4f}."
+            f"{'met' if found >= target else '**not met**'}); probability differs by {gap:.4f}, of "
+            "a network with fresh weights, which says nothing of a trained one."
         )
     share = ahead["share_of_limit"]
     lines += [

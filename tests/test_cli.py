@@ -17,7 +17,8 @@ from squeezect import cli
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
-from squeezect.preparation import Preparation
+from squeezect.preparation import Preparation, Store
+from squeezect.training.crossval import key_of
 
 OPTIONS = {"width": 0.25, "depth": 3, "dropout": 0.0}
 PREPARATION = Preparation(size=(48, 48, 48), crop="lungs")
@@ -266,11 +267,21 @@ def test_inspect_lists_series_and_lungs(run_cli, chest):
     assert "lungs" in table
 
 
-def test_audit_exits_1_on_a_leak(run_cli, chest, tmp_path):
-    twice = [(chest, f"p{i}", i % 2) for i in range(8)]
-    result = run_cli("audit", cohort_file(tmp_path / "cohort.csv", twice), "--folds", 2)
-    assert result.code in (1, 2)
-    assert "same-file" in result.out or "row" in result.err
+def test_audit_exits_1_on_a_leak_and_0_without(run_cli, chest, tmp_path):
+    rows, _ = bad_cohorts(chest, tmp_path)["missing file"]
+    table = cohort_file(tmp_path / "cohort.csv", [row for row in rows if row[0] != "nowhere"])
+    result = run_cli("audit", table, "--folds", 2)
+    assert result.code == 0
+    assert "no leak found" in result.out
+    # All patients have copies of one scan, which only the voxels tell.
+    store = Store.open(tmp_path / "store", PREPARATION)
+    store.fill({key_of(tmp_path / f"s{i}"): tmp_path / f"s{i}" for i in range(8)})
+    result = run_cli("audit", table, "--folds", 2, "--store", tmp_path / "store")
+    assert result.code == 1
+    assert "near-duplicate" in result.out
+    result = run_cli("audit", table, "--folds", 2, "--store", tmp_path / "store", "--json")
+    assert result.code == 1
+    assert json.loads(result.out)["ok"] is False
 
 
 def test_models_are_listed_with_their_size(run_cli):
