@@ -18,7 +18,7 @@ from squeezect.checkpoint import Card, Checkpoint
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation, Store
-from squeezect.training.crossval import key_of
+from squeezect.training.prepared import key_of
 
 OPTIONS = {"width": 0.25, "depth": 3, "dropout": 0.0}
 PREPARATION = Preparation(size=(48, 48, 48), crop="lungs")

@@ -139,7 +139,7 @@ def train(
 
     plan = Recipe.load(recipe, folds=folds, epochs=epochs, seed=seed)
     who = read_dataset(cohort)
-    if detect_layout(cohort) == "patch-lists":
+    if detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches:
         with Bars(quiet=quiet) as bars:
             train_on_patches(who, plan, out, progress=bars)
         typer.echo(f"run in {out}; next: squeezect evaluate {out}")

@@ -11,7 +11,13 @@ from pydantic import ValidationError
 
 from squeezect.errors import PreparationError
 from squeezect.phantom import chest_grid, thorax
-from squeezect.preparation import Preparation, find_lungs, parse_preparation, prepare
+from squeezect.preparation import (
+    Preparation,
+    cut_patch,
+    find_lungs,
+    parse_preparation,
+    prepare,
+)
 from squeezect.scan import Grid, Scan
 
 PAPER_DIGEST = "40248e888811"
@@ -59,9 +65,51 @@ def test_every_field_changes_the_digest():
         "pad": "none",
         "fill_hu": 0,
     }
-    assert set(others) == set(Preparation.model_fields)
+    assert {*others, "outside"} == set(Preparation.model_fields)
     digests = {Preparation(**{name: value}).digest for name, value in others.items()}
     assert len(digests | {Preparation().digest}) == len(others) + 1
+
+
+def test_what_lies_outside_counts_for_patches_only():
+    assert Preparation(outside="edge").digest == Preparation().digest
+    patch = Preparation(crop="point")
+    assert patch.digest != Preparation(crop="point", outside="edge").digest
+
+
+def test_a_patch_is_cut_around_its_point_and_may_be_one_voxel_deep():
+    scan, truth = thorax(1, nodules=1)
+    centre = truth.nodules[0].centre_mm
+    how = Preparation(crop="point", size=(1, 50, 48), spacing_mm=1.25)
+    volume = prepare(scan, how, point_mm=centre)
+    patch = cut_patch(scan, centre, shape=how.size, spacing_mm=1.25)
+    assert np.array_equal(volume.values, patch.values)
+    np.testing.assert_allclose(volume.grid.centre_mm, centre, atol=1e-6)
+    own = prepare(scan, Preparation(crop="point", size=(8, 8, 8), spacing_mm=None), point_mm=centre)
+    np.testing.assert_allclose(own.grid.spacing_mm, scan.grid.spacing_mm)
+
+
+def test_edges_go_on_where_air_does_not():
+    scan, _ = thorax(1, nodules=1)
+    corner = scan.grid.to_mm((0, 200, 200))
+    air, edge = (
+        prepare(scan, Preparation(crop="point", size=(9, 9, 9), outside=outside), point_mm=corner)
+        for outside in ("air", "edge")
+    )
+    assert not air.values[:3].any()
+    assert np.allclose(edge.values[:3], edge.values[3], atol=1e-6)
+
+
+def test_a_patch_needs_a_point_in_the_scan():
+    scan, _ = thorax(1)
+    how = Preparation(crop="point", size=(8, 8, 8))
+    with pytest.raises(PreparationError) as missing:
+        prepare(scan, how)
+    assert missing.value.code == "no-point"
+    x, y, z = scan.grid.to_mm((-0.5, 10, 10)).tolist()
+    prepare(scan, how, point_mm=(x, y, z - 4.9))
+    with pytest.raises(PreparationError) as outside:
+        prepare(scan, how, point_mm=(x, y, z - 5.1))
+    assert outside.value.code == "point-outside"
 
 
 def printed_by(code):

@@ -8,7 +8,7 @@ from squeezect.preparation import Preparation, Store, Volume
 from squeezect.preparation.sources import fingerprint
 from squeezect.scan import Grid
 from squeezect.training import Recipe
-from squeezect.training.crossval import key_of
+from squeezect.training.prepared import key_of
 
 SIZE = 32
 

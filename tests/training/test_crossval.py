@@ -10,8 +10,9 @@ from squeezect.checkpoint import Checkpoint
 from squeezect.errors import PreparationError, RecipeError
 from squeezect.evaluation import evaluate
 from squeezect.training import cross_validate
-from squeezect.training.crossval import Part, key_of
+from squeezect.training.crossval import Part
 from squeezect.training.data import EpochSampler, Volumes
+from squeezect.training.prepared import key_of
 
 
 def run(cohort, recipe, store, folder, **options):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezect.errors import Code, PreparationError
-from squeezect.preparation.pipeline import AIR_HU, Volume
+from squeezect.preparation.pipeline import AIR_HU, Volume, check_point
 from squeezect.preparation.resample import FloatVolume, resample
 from squeezect.preparation.weights import Outside, plan_around
 from squeezect.scan import Grid, Scan, Shape, Triple
@@ -20,11 +20,6 @@ CUBE: Shape = (32, 32, 32)
 SLAB: Shape = (3, 64, 64)
 WINDOW_HU = (-1000, 400)
 
-POINT_OUTSIDE = Code(
-    "point-outside",
-    "The point around which a patch is asked for does not lie in the scan.",
-    "check that the point is in LPS millimetres (x, y, z) and belongs to this scan",
-)
 BAD_PATCH = Code(
     "bad-patch",
     "A patch needs at least one voxel and a positive spacing along every axis.",
@@ -80,13 +75,7 @@ def cut_patch(
     spacing = (spacing_mm,) * 3 if isinstance(spacing_mm, (int, float)) else spacing_mm
     if min(shape) < 1 or not all(0 < step < np.inf for step in spacing):
         raise PreparationError(BAD_PATCH, f"patch of shape {shape} and spacing {spacing} mm")
-    if not source.grid.contains(point_mm):
-        x, y, z = np.asarray(point_mm, float).tolist()
-        index = np.round(source.grid.to_index(point_mm), 1).tolist()
-        raise PreparationError(
-            POINT_OUTSIDE,
-            f"point ({x:g}, {y:g}, {z:g}) mm is at index {index} of a scan of {source.grid.shape}",
-        )
+    check_point(source.grid, point_mm)
     how = plan_around(source.grid, point_mm, shape=shape, spacing_mm=spacing, outside=outside)
     if isinstance(source, Volume):
         fill = source.preparation.fill

@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from squeezect.errors import Code, Finding, PreparationError
 from squeezect.preparation.lungs import LungFigures, find_lungs
 from squeezect.preparation.resample import FloatVolume, resample
-from squeezect.preparation.weights import Padding, plan
-from squeezect.scan import Grid, Scan, Shape
+from squeezect.preparation.weights import Outside, Padding, Plan, plan, plan_around
+from squeezect.scan import Grid, Scan, Shape, Triple
 
 AIR_HU = -1000
 ALGORITHM = 2
@@ -28,17 +37,35 @@ NO_CROP = Code(
     "A crop to the lungs was asked for, but no lungs were found.",
     "check that this is a chest CT, or prepare it with crop none",
 )
+NO_POINT = Code(
+    "no-point",
+    "Input is cut around a point, but no point was given.",
+    "give the point, or use a network that judges whole scans",
+)
+POINT_OUTSIDE = Code(
+    "point-outside",
+    "The point around which a patch is asked for does not lie in the scan.",
+    "check that the point is in LPS millimetres (x, y, z) and belongs to this scan",
+)
+
+SMALLEST_FIELD = 8
+"""Voxels along each side of a whole scan, at least; a patch may be one voxel deep."""
+POINT_MARGIN_MM = 5.0
+"""A case's point may lie this far outside: centres found by machines lie on the very edge."""
 
 
 class Preparation(BaseModel):
     """How a scan becomes the input of a network; the defaults are the paper's.
 
     Args:
+        crop: ``none``, ``lungs`` to use only the box around the lungs, or ``point`` to cut a patch
+            of `size` voxels of `spacing_mm` around the point that a case is about.
         size: of the input along [z, y, x], in voxels.
         spacing_mm: of the intermediate step, in mm; None goes straight from the scan's voxels to
-            `size`, which blurs less.
+            `size`, which blurs less. Of a patch, the size of its voxels; None keeps the scan's.
         window_hu: Hounsfield units that become 0 and 1; what lies outside is clipped.
-        crop: ``none``, or ``lungs`` to use only the box around the lungs.
+        outside: what a patch shows beyond the scan: ``air`` (`fill_hu`), or ``edge`` to go on with
+            the outermost voxels.
         crop_margin_mm: kept around that box, in mm.
         pad: ``cube`` pads the field to a cube around its centre, so that proportions are kept
             (voxels are cubic if `size` is); ``none`` stretches the field to fill `size`.
@@ -57,19 +84,22 @@ class Preparation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Before the size, whose smallest value depends on it.
+    crop: Literal["none", "lungs", "point"] = "none"
     size: Shape = (128, 128, 128)
     spacing_mm: float | None = Field(default=1.0, gt=0, le=20)
     window_hu: tuple[int, int] = (-1000, 400)
-    crop: Literal["none", "lungs"] = "none"
+    outside: Outside = "air"
     crop_margin_mm: float = Field(default=10.0, ge=0, le=200)
     pad: Padding = "cube"
     fill_hu: int = Field(default=AIR_HU, ge=-32000, le=32000)
 
     @field_validator("size")
     @classmethod
-    def _size_is_usable(cls, size: Shape) -> Shape:
-        if not all(8 <= n <= 1024 for n in size):
-            raise ValueError("every side of size must be between 8 and 1024 voxels")
+    def _size_is_usable(cls, size: Shape, info: ValidationInfo) -> Shape:
+        least = 1 if info.data.get("crop") == "point" else SMALLEST_FIELD
+        if not all(least <= n <= 1024 for n in size):
+            raise ValueError(f"every side of size must be between {least} and 1024 voxels")
         return size
 
     @field_validator("window_hu")
@@ -88,9 +118,16 @@ class Preparation(BaseModel):
         return (min(max(self.fill_hu, low), high) - low) / (high - low)
 
     @property
+    def cuts_patches(self) -> bool:
+        """Whether input is a patch around a point, not a whole scan."""
+        return self.crop == "point"
+
+    @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change whenever prepared values could."""
-        text = json.dumps({"algorithm": ALGORITHM, **self.model_dump(mode="json")}, sort_keys=True)
+        # Whole scans keep the digest that they had before patches were prepared in this way.
+        fields = self.model_dump(mode="json", exclude=set() if self.cuts_patches else {"outside"})
+        text = json.dumps({"algorithm": ALGORITHM, **fields}, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -136,21 +173,23 @@ def prepare(
     preparation: Preparation | None = None,
     *,
     lungs: LungFigures | None = None,
+    point_mm: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> Volume:
-    """Turn a scan into network input: clip, to 1 mm, pad to a cube, resize.
+    """Turn a scan into network input: clip, to 1 mm, pad to a cube, resize; or cut a patch.
 
     Args:
         scan: a CT.
         preparation: what to do; the paper's recipe by default.
         lungs: figures of its lungs, if they have been found already.
+        point_mm: LPS point (x, y, z) in mm that a patch is cut around; for crop ``point`` only.
         threads: how many share the work; the processor's cores by default.
 
     Returns:
         The volume, on its own grid in the same space.
 
     Raises:
-        PreparationError: `no-lungs-to-crop`.
+        PreparationError: `no-lungs-to-crop`; `no-point` or `point-outside` for a patch.
 
     Source: B. B. Ahn, "The Compact 3D Convolutional Neural Network for Medical Images", 2017.
 
@@ -169,7 +208,7 @@ def prepare(
         first, shape = lungs.box(grid, margin_mm=preparation.crop_margin_mm)
         hu = hu[tuple(slice(a, a + n) for a, n in zip(first, shape, strict=True))]
         grid = grid.crop(first, shape)
-    how = plan(grid, size=preparation.size, spacing_mm=preparation.spacing_mm, pad=preparation.pad)
+    how = _plan(grid, preparation, point_mm)
     values = resample(
         hu,
         how.matrices,
@@ -178,3 +217,34 @@ def prepare(
         threads=threads,
     )
     return Volume(values, how.grid, preparation, lungs, scan.findings, scan.identity)
+
+
+def _plan(grid: Grid, preparation: Preparation, point_mm: npt.ArrayLike | None) -> Plan:
+    size, spacing = preparation.size, preparation.spacing_mm
+    if not preparation.cuts_patches:
+        return plan(grid, size=size, spacing_mm=spacing, pad=preparation.pad)
+    if point_mm is None:
+        raise PreparationError(NO_POINT, f"input of {size} voxels is cut around a point")
+    check_point(grid, point_mm, margin_mm=POINT_MARGIN_MM)
+    steps: Triple = grid.spacing_mm if spacing is None else (spacing,) * 3
+    return plan_around(grid, point_mm, shape=size, spacing_mm=steps, outside=preparation.outside)
+
+
+def check_point(grid: Grid, point_mm: npt.ArrayLike, *, margin_mm: float = 0.0) -> None:
+    """Make sure that a point lies in a field.
+
+    Args:
+        grid: the field.
+        point_mm: LPS point (x, y, z) in mm.
+        margin_mm: how far outside it may lie, along each axis.
+
+    Raises:
+        PreparationError: `point-outside`.
+    """
+    index = grid.to_index(point_mm)
+    beyond = np.maximum(-0.5 - index, index - np.array(grid.shape) + 0.5)
+    if not (beyond * np.array(grid.spacing_mm) <= margin_mm + 1e-9).all():
+        x, y, z = np.asarray(point_mm, float).tolist()
+        where = np.round(index, 1).tolist()
+        what = f"point ({x:g}, {y:g}, {z:g}) mm is at index {where} of a scan of {grid.shape}"
+        raise PreparationError(POINT_OUTSIDE, what)

@@ -1,6 +1,7 @@
-"""From a scan's files to its volume in a store, and how to tell that the files have changed."""
+"""From a scan's files to its volumes in a store, and how to tell that the files have changed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from squeezect.errors import Code, SqueezeCTError, StoreError
 from squeezect.preparation.chest import NO_LUNGS, check_chest
 from squeezect.preparation.pipeline import prepare
+from squeezect.scan import Scan, Triple
 
 if TYPE_CHECKING:
     from squeezect.preparation.store import Store
@@ -21,11 +23,17 @@ NOT_PREPARED = Code(
 
 @dataclass(frozen=True)
 class Source:
-    """A scan to be stored: its key, where it is, and what would tell that it has changed."""
+    """A scan to be stored, whole or as patches around points.
 
-    key: str
+    Args:
+        path: where it is.
+        marks: what would tell that it has changed, by the key of each of its volumes.
+        points: LPS points (x, y, z) in mm that patches are cut around, by key.
+    """
+
     path: Path
-    mark: str
+    marks: Mapping[str, str]
+    points: Mapping[str, Triple] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"scan {self.path}"
@@ -49,33 +57,58 @@ def fingerprint(path: Path) -> str:
 def prepare_into(
     store: "Store", source: Source, *, threads: int, require_chest: bool
 ) -> SqueezeCTError | None:
-    """Read, check, prepare and store one scan; the worker processes' task.
+    """Read, check, prepare and store one scan or its patches; the worker processes' task.
 
     Args:
-        store: where the volume goes.
+        store: where the volumes go.
         source: the scan.
         threads: how many share the work of one scan.
         require_chest: `no-lungs` is a failure.
 
     Returns:
-        What went wrong, or None.
+        What went wrong first, or None. Patches of other points are stored all the same.
     """
     from squeezect.reading import read_scan
 
+    # A crop around a nodule may hold two slices or one.
+    allow = ("too-few-slices",) if store.preparation.cuts_patches else ()
     try:
-        scan = read_scan(source.path, threads=threads)
-        lungs, findings = check_chest(scan, threads=threads)
-        if require_chest and any(finding.code is NO_LUNGS for finding in findings):
-            what = f"{source}: lung volume {lungs.volume_l:.2f} l"
-            return StoreError(NO_LUNGS, what)
-        # Going on without a chest is the caller's choice, and is recorded as one.
-        noted = [replace(f, overridden=f.severity == "refuse") for f in findings]
-        scan = replace(scan, findings=(*scan.findings, *noted))
-        volume = prepare(scan, store.preparation, lungs=lungs, threads=threads)
-        store.write(source.key, volume, source=source.mark)
+        scan = read_scan(source.path, threads=threads, allow=allow)
+        if store.preparation.cuts_patches:
+            return _patches_into(store, source, scan, threads)
+        _whole_into(store, source, scan, threads=threads, require_chest=require_chest)
     except SqueezeCTError as error:
         return error
     except (OSError, MemoryError, ValueError, LookupError, ArithmeticError) as error:
         # What decoders and disks raise; one odd file must not stop a night's work.
         return StoreError(NOT_PREPARED, f"{source}: {type(error).__name__}: {error}")
     return None
+
+
+def _whole_into(
+    store: "Store", source: Source, scan: Scan, *, threads: int, require_chest: bool
+) -> None:
+    lungs, findings = check_chest(scan, threads=threads)
+    if require_chest and any(finding.code is NO_LUNGS for finding in findings):
+        raise StoreError(NO_LUNGS, f"{source}: lung volume {lungs.volume_l:.2f} l")
+    # Going on without a chest is the caller's choice, and is recorded as one.
+    noted = [replace(f, overridden=f.severity == "refuse") for f in findings]
+    scan = replace(scan, findings=(*scan.findings, *noted))
+    volume = prepare(scan, store.preparation, lungs=lungs, threads=threads)
+    for key, mark in source.marks.items():
+        store.write(key, volume, source=mark)
+
+
+def _patches_into(
+    store: "Store", source: Source, scan: Scan, threads: int
+) -> SqueezeCTError | None:
+    first = None
+    for key, mark in source.marks.items():
+        point = source.points.get(key)
+        try:
+            volume = prepare(scan, store.preparation, point_mm=point, threads=threads)
+        except SqueezeCTError as error:
+            first = first or error
+        else:
+            store.write(key, volume, source=mark)
+    return first

@@ -21,6 +21,7 @@ from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.records import volume_facts, volume_from
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
 from squeezect.preparation.workers import run_each
+from squeezect.scan import Triple
 
 INDEX = "store.json"
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -200,6 +201,7 @@ class Store:
         self,
         sources: Mapping[str, Path],
         *,
+        points: Mapping[str, Triple] | None = None,
         workers: int = 1,
         require_chest: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -211,6 +213,8 @@ class Store:
 
         Args:
             sources: file or folder of each key.
+            points: LPS points (x, y, z) in mm that patches are cut around, by key. A scan of many
+                points is read once.
             workers: processes; 1 works in this one.
             require_chest: report scans without lungs (`no-lungs`) as failed.
             progress: called with (done, total), first before any work.
@@ -221,23 +225,24 @@ class Store:
         for key in sources:
             _check_key(key)
         self._sweep()
-        marked = [Source(key, path, fingerprint(path)) for key, path in sources.items()]
-        todo = [source for source in marked if self._mark_of(source.key) != source.mark]
-        working = {source.key for source in todo}
-        skipped = tuple(key for key in sources if key not in working)
+        points = points or {}
+        marks = _marks(sources, points)
+        skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
+        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in set(skipped)}, points)
         done: list[str] = []
         failed: dict[str, SqueezeCTError] = {}
         if progress is not None:
-            progress(len(skipped), len(marked))
+            progress(len(skipped), len(sources))
         threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
         task = partial(prepare_into, self, threads=threads, require_chest=require_chest)
         for source, error in run_each(task, todo, workers=workers):
-            if error is None:
-                done.append(source.key)
-            else:
-                failed[source.key] = error
+            for key, mark in source.marks.items():
+                if error is None or self._mark_of(key) == mark:
+                    done.append(key)
+                else:
+                    failed[key] = error
             if progress is not None:
-                progress(len(skipped) + len(done) + len(failed), len(marked))
+                progress(len(skipped) + len(done) + len(failed), len(sources))
         return Filled(tuple(done), skipped, failed)
 
     def _mark_of(self, key: str) -> str | None:
@@ -256,6 +261,28 @@ class Store:
             owner = next((int(p) for p in reversed(scratch.name.split(".")) if p.isdigit()), 0)
             if scratch.is_dir() and not (owner and _alive(owner)):
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _marks(sources: Mapping[str, Path], points: Mapping[str, Triple]) -> dict[str, str]:
+    """What tells that the source of each key has changed: its files, and its point."""
+    files = {path: fingerprint(path) for path in set(sources.values())}
+    return {
+        key: f"{files[path]} {points[key]}" if key in points else files[path]
+        for key, path in sources.items()
+    }
+
+
+def _by_scan(
+    sources: Mapping[str, Path], marks: Mapping[str, str], points: Mapping[str, Triple]
+) -> list[Source]:
+    """One job for each scan, in the order of first appearance."""
+    groups: dict[Path, dict[str, str]] = {}
+    for key, mark in marks.items():
+        groups.setdefault(sources[key], {})[key] = mark
+    return [
+        Source(path, group, {key: points[key] for key in group if key in points})
+        for path, group in groups.items()
+    ]
 
 
 def _check_key(key: str) -> None:

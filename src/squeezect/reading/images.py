@@ -3,7 +3,7 @@
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ def image_format(name: str) -> str:
 
 
 def read_image(
-    source: Source, siblings: dict[str, Source], limits: Limits
+    source: Source, siblings: dict[str, Source], limits: Limits, *, allow: Collection[str] = ()
 ) -> tuple[Hu, Grid, list[Finding]]:
     """Read a volume.
 
@@ -50,6 +50,7 @@ def read_image(
         source: the file, or the header of a pair.
         siblings: files by name, to find a header's data file.
         limits: what to take on.
+        allow: codes of refusals to go on in spite of.
 
     Returns:
         Hounsfield units, their grid (as stored, not canonical), and findings.
@@ -70,7 +71,7 @@ def read_image(
             reader = SimpleITK.ImageFileReader()
             reader.SetFileName(str(path))
             reader.ReadImageInformation()
-            _check_information(reader, source, packed, limits)
+            _check_information(reader, source, packed, limits, allow)
             nifti = image_format(source.name) == "nifti"
             findings = check_nifti(path, source.name) if nifti else []
             image = reader.Execute()
@@ -106,7 +107,11 @@ def _to_hu(image: "SimpleITK.Image", source: Source) -> tuple[Hu, Grid]:
 
 
 def _check_information(
-    reader: "SimpleITK.ImageFileReader", source: Source, packed: int, limits: Limits
+    reader: "SimpleITK.ImageFileReader",
+    source: Source,
+    packed: int,
+    limits: Limits,
+    allow: Collection[str],
 ) -> None:
     import SimpleITK
 
@@ -122,7 +127,8 @@ def _check_information(
     if voxels > limits.voxels or limits.swells(packed, voxels * width):
         what = f"{source.name} declares {' x '.join(map(str, size))} voxels in {packed} bytes"
         raise ReadingError(codes.TOO_LARGE, what)
-    if min(size[:3]) < 1 or size[2] < 3:
+    few = size[2] < 3 and codes.TOO_FEW.name not in allow
+    if min(size[:3]) < 1 or few:
         raise ReadingError(codes.TOO_FEW, f"{source.name} has {size[2]} slices")
 
 

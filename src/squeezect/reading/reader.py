@@ -114,7 +114,7 @@ def read_image_scan(
     Raises:
         ReadingError: from reading or from the look of the values.
     """
-    hu, grid, findings = read_image(source, {s.name: s for s in sources}, limits)
+    hu, grid, findings = read_image(source, {s.name: s for s in sources}, limits, allow=allow)
     hu, grid = canonical(hu, grid)
     acquisition = Acquisition(source_format=image_format(source.name))
     stem = PurePosixPath(source.name).name

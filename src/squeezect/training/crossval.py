@@ -18,12 +18,13 @@ import torch
 
 from squeezect import __version__
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, write_atomically
-from squeezect.cohorts import AuditRules, Cohort, Folds, audit_folds, fingerprint, make_folds
-from squeezect.errors import Code, RecipeError, SqueezeCTError
+from squeezect.cohorts import Case, Cohort, Folds, make_folds
+from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
-from squeezect.preparation import Store
 from squeezect.scan import pseudonym
+from squeezect.training.auditing import audit_prepared
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
+from squeezect.training.prepared import Prepared, case_key, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 
@@ -39,9 +40,6 @@ UNPREPARED = Code(
 )
 
 TARGET_SENSITIVITY = 0.9
-SURELY_ALIKE = 0.97
-"""Likeness from which training refuses: strangers of one synthetic anatomy reach 0.956 on small
-volumes, and a copy that was recoloured or made noisy 0.98."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +50,24 @@ class Run:
         cohort: who takes part.
         recipe: what is done.
         folder: where it is written.
-        store: prepared volumes.
+        volumes: prepared volumes of the cases.
         folds: who is in which part.
     """
 
     cohort: Cohort
     recipe: Recipe
     folder: Path
-    store: Store
+    volumes: Prepared
     folds: Folds
 
+    def key(self, case: Case) -> str:
+        """The key of a case's volume."""
+        return case_key(case, self.recipe.preparation)
+
     def part(self, rows: Sequence[int]) -> Part:
-        """Store keys and labels of some rows of the cohort."""
+        """Keys and labels of some rows of the cohort."""
         cases = [self.cohort.case(row) for row in rows]
-        return Part([key_of(c.scan) for c in cases], [_label(c.label) for c in cases])
-
-
-def key_of(scan: Path) -> str:
-    """The key of a scan in the store: a pseudonym of its path."""
-    return pseudonym(str(scan.resolve()))
+        return Part([self.key(c) for c in cases], [_label(c.label) for c in cases])
 
 
 def cross_validate(
@@ -116,10 +113,13 @@ def cross_validate(
         "skip_unreadable": skip_unreadable,
     }
     claim(folder, stamp)
-    volumes = Store.open(store or folder / "store", recipe.preparation)
-    cohort, skipped = _prepare(
-        cohort, volumes, workers=workers, skip_unreadable=skip_unreadable, progress=progress
+    volumes, failed = prepare_cohort(
+        cohort, recipe.preparation, store or folder / "store", workers=workers, progress=progress
     )
+    if failed and not skip_unreadable:
+        raise _unprepared(cohort, failed)
+    cohort = cohort.without(set(failed))
+    skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
     folds = make_folds(
         cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
     )
@@ -134,17 +134,15 @@ def cross_validate(
 
 
 def audit_parts(
-    cohort: Cohort, folds: Folds, store: Store, folder: Path, *, allow_leaks: bool
+    cohort: Cohort, folds: Folds, volumes: Prepared, folder: Path, *, allow_leaks: bool
 ) -> None:
     """Look for leaks between the parts, copies of prepared volumes among them; keep the result.
 
     Raises:
         CohortError: `leak`, unless leaks are allowed.
     """
-    prints = {c.voxels: fingerprint(store.read(key_of(c.scan)).values) for c in cohort.cases}
-    rules = AuditRules(alike=SURELY_ALIKE)
-    found = audit_folds(cohort, folds, fingerprints=prints, rules=rules)
-    write_json(folder / "audit.json", found.as_dict() | {"leaks_allowed": allow_leaks})
+    found, facts = audit_prepared(cohort, folds, volumes)
+    write_json(folder / "audit.json", {**found.as_dict(), **facts, "leaks_allowed": allow_leaks})
     if not allow_leaks:
         found.require_ok()
 
@@ -166,33 +164,11 @@ def claim(folder: Path, stamp: Mapping[str, object]) -> None:
     write_json(folder / "recipe.json", stamp["recipe"])
 
 
-def _prepare(
-    cohort: Cohort, store: Store, *, workers: int, skip_unreadable: bool, progress: Progress
-) -> tuple[Cohort, list[dict[str, object]]]:
-    sources = {key_of(case.scan): case.scan for case in cohort.cases}
-    rows = {key_of(case.scan): case.row for case in cohort.cases}
-
-    def tell(done: int, total: int) -> None:
-        progress("preparing", done, total, "scans")
-
-    filled = store.fill(sources, workers=workers, progress=tell)
-    skipped: list[dict[str, object]] = [
-        {"row": rows[key], **error.as_dict()} for key, error in filled.failed.items()
-    ]
-    if skipped and not skip_unreadable:
-        raise _unprepared(cohort, rows, filled.failed)
-    return cohort.without({rows[key] for key in filled.failed}), skipped
-
-
-def _unprepared(
-    cohort: Cohort, rows: Mapping[str, int], failed: Mapping[str, SqueezeCTError]
-) -> SqueezeCTError:
-    from squeezect.errors import PreparationError
-
-    key, error = next(iter(failed.items()))
-    more = f" (and {len(failed) - 1} more scans)" if len(failed) > 1 else ""
+def _unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
+    row, error = next(iter(failed.items()))
+    more = f" (and {len(failed) - 1} more cases)" if len(failed) > 1 else ""
     return PreparationError(
-        UNPREPARED, f"row {rows[key]} of {cohort.source}: {error.what} [{error.code}]{more}"
+        UNPREPARED, f"row {row} of {cohort.source}: {error.what} [{error.code}]{more}"
     )
 
 
@@ -204,7 +180,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     stage = f"fold {k + 1} of {run.recipe.folds}"
     weights, facts = train_fold(
         run.recipe,
-        run.store,
+        run.volumes,
         folder,
         train=run.part(fold.train),
         tune=run.part(fold.tune),
@@ -221,7 +197,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         trained_on=facts,
     )
     checkpoint = Checkpoint(card, weights)
-    probability = predict_part(checkpoint.build(), run.store, run.part(fold.validation))
+    probability = predict_part(checkpoint.build(), run.volumes, run.part(fold.validation))
     table = _rows(run, fold.validation, part="validation", fold=k, probability=probability)
     write_csv(folder / "validation.csv", table)
     labels = table["label"].to_numpy()
@@ -236,19 +212,27 @@ def _rows(
     run: Run, rows: Sequence[int], *, part: str, fold: int, probability: np.ndarray
 ) -> pd.DataFrame:
     cases = [run.cohort.case(row) for row in rows]
-    extras = sorted({name for c in cases for name in c.extra})
-    return pd.DataFrame(
-        {
-            "row": list(rows),
-            "patient": [pseudonym(c.patient) for c in cases],
-            "part": part,
-            "fold": fold,
-            "label": [_label(c.label) for c in cases],
-            "probability": np.round(probability, 9),
-            # The cohort's own columns come along, for subgroups and baselines in the report.
-            **{name: [c.extra.get(name, "") for c in cases] for name in extras},
-        }
-    )
+    columns = [dict(c.extra) | _known_diameter(c) for c in cases]
+    extras = sorted({name for found in columns for name in found})
+    own = {
+        "row": list(rows),
+        "patient": [pseudonym(c.patient) for c in cases],
+        "part": part,
+        "fold": fold,
+        "label": [_label(c.label) for c in cases],
+        "probability": np.round(probability, 9),
+    }
+    # The cohort's own columns come along, for subgroups and baselines in the report.
+    more = {
+        f"cohort_{name}" if name in own else name: [found.get(name, "") for found in columns]
+        for name in extras
+    }
+    return pd.DataFrame({**own, **more})
+
+
+def _known_diameter(case: Case) -> dict[str, str]:
+    """The nodule's diameter as a column, for the baseline that knows nothing else."""
+    return {} if case.diameter_mm is None else {"diameter_mm": f"{case.diameter_mm:g}"}
 
 
 def _predict(run: Run, progress: Progress) -> pd.DataFrame:
@@ -259,7 +243,7 @@ def _predict(run: Run, progress: Progress) -> pd.DataFrame:
         tables.append(pd.read_csv(folder / "validation.csv"))
         if run.folds.test:
             progress("testing", k, run.recipe.folds, "networks on the test part")
-            probability = predict_part(Checkpoint.load(folder).build(), run.store, test)
+            probability = predict_part(Checkpoint.load(folder).build(), run.volumes, test)
             tables.append(_rows(run, run.folds.test, part="test", fold=k, probability=probability))
     if run.folds.test:
         progress("testing", run.recipe.folds, run.recipe.folds, "networks on the test part")

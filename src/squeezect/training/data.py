@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from squeezect.preparation import Store, Volume
+from squeezect.preparation import Volume
 from squeezect.training.augmentation import disturb, warp
 from squeezect.training.insertion import insert_nodule, row_of
+from squeezect.training.prepared import Prepared
 from squeezect.training.recipe import Augmentation, Insertion
 
 Ticket = tuple[int, int]
@@ -44,7 +45,7 @@ class Volumes(Dataset[Sample]):
         seed: decides the random changes together with epoch and position.
     """
 
-    store: Store
+    store: Prepared
     keys: Sequence[str]
     labels: Sequence[int]
     augmentation: Augmentation | None = None

@@ -14,10 +14,10 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from squeezect.preparation import Store
 from squeezect.training.data import Batches, EpochSampler, Volumes, loader
 from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
+from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
 from squeezect.training.watch import Watch
@@ -54,7 +54,7 @@ def precision_of(recipe: Recipe) -> str:
 
 def train_fold(
     recipe: Recipe,
-    store: Store,
+    store: Prepared,
     folder: Path,
     *,
     train: Part,
@@ -144,7 +144,7 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
         )
 
 
-def predict_part(model: torch.nn.Module, store: Store, part: Part) -> npt.NDArray[np.float64]:
+def predict_part(model: torch.nn.Module, store: Prepared, part: Part) -> npt.NDArray[np.float64]:
     """Probability of class 1 for every case of a part, in order; float32 arithmetic."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.eval().to(device)

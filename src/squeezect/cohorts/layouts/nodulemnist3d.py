@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from squeezect.cohorts.table import Case, Cohort, Split
 from squeezect.errors import Code, CohortError
@@ -55,6 +56,30 @@ def read_nodulemnist3d(path: Path | str) -> Cohort:
             for index, label in enumerate(labels)
         ]
     return Cohort(tuple(cases), source)
+
+
+def read_volumes(path: Path, array: str) -> npt.NDArray[np.uint8]:
+    """All volumes of one array of the file.
+
+    Args:
+        path: the npz file.
+        array: its name, such as ``train_images``.
+
+    Returns:
+        uint8, shape (cases, z, y, x).
+
+    Raises:
+        CohortError: `bad-archive`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{array}.npy") as file:
+            values = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CohortError(BAD_ARCHIVE, f"{path.name} holds no array {array}") from error
+    if values.ndim != 4 or values.dtype != np.uint8:
+        what = f"{path.name}: {array} is {values.dtype} of shape {values.shape}, not 8-bit volumes"
+        raise CohortError(BAD_ARCHIVE, what)
+    return values
 
 
 def _labels(source: Path, part: str) -> list[int]:
