@@ -1,6 +1,7 @@
 """The command line: each verb builds types, calls one public function and prints."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -105,6 +106,23 @@ def models(json_: Json = False) -> None:
         show({"models": [row.as_dict() for row in rows]})
     else:
         typer.echo("\n".join(map(str, rows)))
+
+
+@app.command(name="nodule-bank")
+def nodule_bank(
+    crops: Annotated[Path, typer.Argument(help="Folder with nodules.csv, images and masks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path(
+        "bank.safetensors"
+    ),
+    source: Annotated[str, typer.Option(help="Origin and licence, kept in the file.")] = "",
+    quiet: Quiet = False,
+) -> None:
+    """Gather real nodules in one file, for a recipe's [insertion] to put into other lungs."""
+    from squeezect.nodules import build_bank
+
+    with Bars(quiet=quiet) as bars:
+        bank = build_bank(crops, source=source, progress=partial(bars, "nodules"))
+    typer.echo(f"{len(bank)} nodules in {bank.save(out)}")
 
 
 @app.command()

@@ -7,10 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squeezect.models import create_model
+from squeezect.nodules import Bank, Nodule
 from squeezect.phantom import chest_grid, thorax
 from squeezect.preparation import Preparation, prepare
 from squeezect.training.data import EpochSampler, Volumes
-from squeezect.training.insertion import INSERTED, NOTHING, UNKNOWN, insert_nodule, row_of
+from squeezect.training.insertion import (
+    INSERTED,
+    NOTHING,
+    UNKNOWN,
+    insert_nodule,
+    open_bank,
+    row_of,
+)
 from squeezect.training.pointing import cells_inside, pointing_loss
 from squeezect.training.recipe import Insertion
 
@@ -55,6 +63,66 @@ def test_its_volume_is_that_of_its_diameter(chest, diameter, seed):
     share = ((values - chest.values) / (1 - chest.values)).clip(0, 1)
     volume = share.sum() * np.prod(chest.grid.spacing_mm)
     assert 0.5 < volume / (np.pi / 6 * diameter**3) < 2.2
+
+
+@pytest.fixture(scope="module")
+def bank():
+    z, y, x = np.meshgrid(*[np.arange(-9, 10)] * 3, indexing="ij")
+    nodules = []
+    for number in range(6):
+        mask = z**2 + (y / (1 + 0.1 * number)) ** 2 + x**2 < (4 + number / 2) ** 2
+        hu = np.where(mask, 30, -860).astype(np.int16)
+        nodules.append(Nodule(hu, mask, (1.0, 1.0, 1.0), f"n{number}", f"p{number}"))
+    return Bank(tuple(nodules))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000))
+def test_a_real_nodule_changes_the_lung_around_its_mark_and_nothing_else(chest, bank, seed):
+    how = Insertion(diameter_mm=(8, 14))
+    values, mark = insert_nodule(
+        chest.values,
+        how,
+        voxel_mm=chest.grid.spacing_mm,
+        window_hu=WINDOW,
+        random=np.random.default_rng(seed),
+        bank=bank,
+    )
+    assert mark is not None
+    changed = np.argwhere(values != chest.values)
+    away = np.abs(changed - np.array(mark.centre)) / (np.array(mark.radii) * 1.4 + 1.5)
+    assert len(changed)
+    assert away.max() <= 1
+    assert (values >= chest.values).all()
+    assert values.max() <= 1
+    added = values.astype(float) - chest.values
+    centre = (np.indices(added.shape) * added).sum((1, 2, 3)) / added.sum()
+    assert np.abs(centre - mark.centre).max() < 1
+
+
+def test_a_share_of_the_inserted_nodules_is_painted(chest, bank):
+    def inserted(share, seed):
+        how = Insertion(diameter_mm=(8, 14), bank_share=share)
+        random = np.random.default_rng(seed)
+        spacing = chest.grid.spacing_mm
+        return insert_nodule(
+            chest.values, how, voxel_mm=spacing, window_hu=WINDOW, random=random, bank=bank
+        )[0]
+
+    painted = insert(chest, 4, diameter_mm=(8, 14))[0]
+    half = [np.array_equal(inserted(0.5, s), inserted(1.0, s)) for s in range(24)]
+    assert 4 < sum(half) < 20
+    # The one draw that chooses the source comes after that of the size.
+    assert not np.array_equal(inserted(0.0, 4), inserted(1.0, 4))
+    assert painted.shape == inserted(0.0, 4).shape
+
+
+def test_a_recipe_opens_its_bank_without_the_patients_left_out(bank, tmp_path):
+    path = bank.save(tmp_path / "bank.safetensors")
+    opened = open_bank(Insertion(bank=str(path)), without={"p2", "p4"})
+    assert [n.patient for n in opened.nodules] == ["p0", "p1", "p3", "p5"]
+    assert open_bank(Insertion()) is None
+    assert open_bank(None) is None
 
 
 def test_without_lungs_nothing_is_inserted():

@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, write_atomically
 from squeezect.cohorts import Case, Cohort, Folds, make_folds
 from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.nodules import Bank
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_prepared
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
+from squeezect.training.insertion import open_bank
 from squeezect.training.prepared import Prepared, case_key, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
@@ -182,7 +184,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         run.recipe,
         run.volumes,
         folder,
-        train=run.part(fold.train),
+        train=replace(run.part(fold.train), bank=_bank(run, fold.train)),
         tune=run.part(fold.tune),
         seed=run.recipe.seed * 1000 + k,
         stage=stage,
@@ -206,6 +208,13 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         checkpoint = Checkpoint(card.model_copy(update={"scores": scores}), weights)
     checkpoint.save(folder)
     (folder / RESUME_FILE).unlink(missing_ok=True)
+
+
+def _bank(run: Run, learning: Sequence[int]) -> Bank | None:
+    """Real nodules to insert: none of a patient of the cohort who is not in the training part."""
+    known = {pseudonym(run.cohort.case(row).patient) for row in learning}
+    everyone = {pseudonym(case.patient) for case in run.cohort.cases}
+    return open_bank(run.recipe.insertion, without=everyone - known)
 
 
 def _rows(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from squeezect.nodules import Bank
 from squeezect.preparation import Volume
 from squeezect.training.augmentation import disturb, warp
 from squeezect.training.insertion import insert_nodule, row_of
@@ -43,6 +44,7 @@ class Volumes(Dataset[Sample]):
         augmentation: random changes, or None.
         insertion: nodules put into negative volumes, or None.
         seed: decides the random changes together with epoch and position.
+        bank: real nodules to insert; None paints them.
     """
 
     store: Prepared
@@ -51,6 +53,7 @@ class Volumes(Dataset[Sample]):
     augmentation: Augmentation | None = None
     insertion: Insertion | None = None
     seed: int = 0
+    bank: Bank | None = None
     _cache: dict[int, Volume] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -71,6 +74,7 @@ class Volumes(Dataset[Sample]):
                 voxel_mm=volume.grid.spacing_mm,
                 window_hu=volume.preparation.window_hu,
                 random=random,
+                bank=self.bank,
             )
         if self.augmentation is not None:
             values = disturb(values, self.augmentation, random=random)

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from squeezect.nodules import Bank
 from squeezect.training.data import Batches, EpochSampler, Volumes, loader
 from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
@@ -32,10 +33,12 @@ class Part:
     Args:
         keys: their keys in the store.
         labels: their classes.
+        bank: real nodules that may be put into its volumes; None paints them.
     """
 
     keys: Sequence[str]
     labels: Sequence[int]
+    bank: Bank | None = None
 
 
 def precision_of(recipe: Recipe) -> str:
@@ -86,7 +89,9 @@ def train_fold(
         inserted=recipe.insertion.share if recipe.insertion else 0.0,
     )
     learning = loader(
-        Volumes(store, train.keys, train.labels, recipe.augmentation, recipe.insertion, seed),
+        Volumes(
+            store, train.keys, train.labels, recipe.augmentation, recipe.insertion, seed, train.bank
+        ),
         sampler,
         batch_size=recipe.batch_size,
     )

@@ -3,15 +3,19 @@
 Few scans hold a nodule, and a label for a whole scan says nothing of where it is. A nodule painted
 into the lung of a negative training volume answers both: it balances the classes, and the network
 can be told which cells of its map are to rise. The paper names the unbalanced patients as the
-cause of its failure.
+cause of its failure. Nodules are painted, or drawn from a bank of real ones.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.scan import Triple
+from squeezect.nodules import Bank, random_pose
+from squeezect.nodules.inserting import blended
+from squeezect.nodules.shape import body_of, radii_mm, render
+from squeezect.scan import Shape, Triple
 from squeezect.training.augmentation import VolumeArray
 from squeezect.training.recipe import Insertion
 
@@ -52,6 +56,7 @@ def insert_nodule(
     voxel_mm: Triple,
     window_hu: tuple[float, float],
     random: np.random.Generator,
+    bank: Bank | None = None,
 ) -> tuple[VolumeArray, Mark | None]:
     """A copy of a volume with one nodule in its lungs.
 
@@ -61,12 +66,17 @@ def insert_nodule(
         voxel_mm: spacing along [z, y, x].
         window_hu: what 0 and 1 stand for.
         random: source of all draws.
+        bank: real nodules to draw from; None paints.
 
     Returns:
         The volume and where the nodule is; the volume as it was and None if no place was found.
     """
     spacing = np.array(voxel_mm)
     diameter = float(np.exp(random.uniform(*np.log(how.diameter_mm))))
+    if bank is not None and random.random() < how.bank_share:
+        return _insert_real(
+            values, bank, diameter, voxel_mm=voxel_mm, window_hu=window_hu, random=random
+        )
     radii = diameter / 2 * random.uniform(0.85, 1.15, 3) / spacing
     centre = _place(values, radii, window_hu=window_hu, random=random)
     if centre is None:
@@ -78,6 +88,50 @@ def insert_nodule(
     at = tuple(float(v) for v in centre)
     size = tuple(float(v) for v in radii)
     return result, Mark((at[0], at[1], at[2]), (size[0], size[1], size[2]))
+
+
+def open_bank(how: Insertion | None, *, without: Collection[str] = ()) -> Bank | None:
+    """The bank that a recipe names, without the nodules of some patients.
+
+    Args:
+        how: the recipe's insertion.
+        without: pseudonyms of patients to leave out.
+
+    Raises:
+        PreparationError: `bad-nodule-bank`.
+    """
+    return Bank.load(how.bank).without(without) if how is not None and how.bank else None
+
+
+def _insert_real(
+    values: VolumeArray,
+    bank: Bank,
+    diameter: float,
+    *,
+    voxel_mm: Triple,
+    window_hu: tuple[float, float],
+    random: np.random.Generator,
+) -> tuple[VolumeArray, Mark | None]:
+    nodule, scale = bank.draw(diameter, random=random)
+    body, pose = body_of(nodule), random_pose(random, scale=scale)
+    radii = np.array(radii_mm(body, pose)) / np.array(voxel_mm)
+    centre = _place(values, radii, window_hu=window_hu, random=random)
+    if centre is None:
+        return values, None
+    drawn = render(body, pose, centre=centre, spacing_mm=voxel_mm, shape=_shape(values))
+    low, high = window_hu
+    result = values.copy()
+    mixed = blended(values[drawn.box] * np.float32(high - low) + np.float32(low), drawn)
+    scaled = ((mixed - low) / (high - low)).clip(0, 1)
+    result[drawn.box] = np.where(drawn.share > 0, scaled, values[drawn.box])
+    z, y, x = centre.tolist()
+    rz, ry, rx = radii.tolist()
+    return result, Mark((z, y, x), (rz, ry, rx))
+
+
+def _shape(values: VolumeArray) -> Shape:
+    depth, height, width = values.shape
+    return depth, height, width
 
 
 def _place(

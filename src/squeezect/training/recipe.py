@@ -54,12 +54,15 @@ class Augmentation(BaseModel):
 
 
 class Insertion(BaseModel):
-    """Nodules painted into negative training volumes, which become positive.
+    """Nodules put into negative training volumes, which become positive.
 
     Args:
         share: of the negative training volumes that get one, each time they are drawn.
         diameter_mm: smallest and largest, drawn evenly on a logarithmic scale.
-        density_hu: lowest and highest.
+        density_hu: lowest and highest, of painted ones.
+        bank: file of real nodules (``squeezect nodule-bank``) to draw from; "" paints all of them.
+            Nodules of patients whom the fold is judged or tuned on are left out.
+        bank_share: of the inserted nodules that come from the bank, the others are painted.
         pointing: weight of the loss that wants the class map to rise there and nowhere else in
             negative volumes; 0 learns from the label alone.
     """
@@ -69,6 +72,8 @@ class Insertion(BaseModel):
     share: float = Field(default=0.4, ge=0, le=0.5)
     diameter_mm: tuple[PositiveFloat, PositiveFloat] = (6.0, 30.0)
     density_hu: tuple[float, float] = (-20.0, 80.0)
+    bank: str = ""
+    bank_share: float = Field(default=1.0, ge=0, le=1)
     pointing: float = Field(default=3.0, ge=0)
 
 

@@ -1,0 +1,82 @@
+"""A bank from a folder of crops: what ``squeezect nodule-bank`` does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.cohorts.layouts.crops import read_nodule_crops
+from squeezect.errors import Code, CohortError
+from squeezect.nodules.bank import Bank, Nodule
+from squeezect.scan import pseudonym
+
+MARGIN = 2
+
+NO_MASKS = Code(
+    "no-masks",
+    "The folder of crops has no masks, or a mask does not fit its crop.",
+    "give a folder with nodules.csv, images and masks of the same names",
+)
+
+
+def build_bank(
+    folder: Path | str,
+    *,
+    source: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Bank:
+    """The nodules of a folder of crops.
+
+    Args:
+        folder: ``nodules.csv``, ``images`` and ``masks``; see `read_nodule_crops`.
+        source: where they come from and under which licence; kept in the bank.
+        progress: called with (done, total).
+
+    Returns:
+        One nodule per row, in the order of the rows; the same crops give the same bank.
+
+    Raises:
+        CohortError: `no-masks`, and what `read_nodule_crops` refuses.
+    """
+    cohort = read_nodule_crops(folder, check_points=False)
+    nodules = []
+    for done, case in enumerate(cohort.cases):
+        if progress is not None:
+            progress(done, len(cohort.cases))
+        if case.mask is None or not case.mask.is_file():
+            raise CohortError(NO_MASKS, f"row {case.row} of {cohort.source}: no mask")
+        hu, spacing = _array(case.scan)
+        mask, _ = _array(case.mask)
+        if mask.shape != hu.shape or not (mask > 0).any():
+            raise CohortError(
+                NO_MASKS, f"row {case.row} of {cohort.source}: mask {mask.shape} for {hu.shape}"
+            )
+        name = pseudonym(f"{case.series} {case.point_mm}")
+        whole = np.rint(hu).clip(-1024, 3071).astype(np.int16)
+        inside = mask > 0
+        box = _around(inside)
+        nodules.append(Nodule(whole[box], inside[box], spacing, name, pseudonym(case.patient)))
+    if progress is not None:
+        progress(len(nodules), len(nodules))
+    return Bank(tuple(nodules), source)
+
+
+def _around(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The box of a mask and `MARGIN` voxels around it: the rest of a crop is of no use here."""
+    z, y, x = (
+        slice(max(0, int(at.min()) - MARGIN), int(at.max()) + 1 + MARGIN) for at in np.nonzero(mask)
+    )
+    return (z, y, x)
+
+
+def _array(path: Path) -> tuple[npt.NDArray[np.float32], tuple[float, float, float]]:
+    """Values [z, y, x], z up, y to the back and x to the left, and their spacing in mm."""
+    import nibabel
+
+    image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
+    values = np.asarray(image.dataobj, np.float32)
+    # NIfTI's axes run to right, front and top; those of a scan to left, back and top.
+    values = values[::-1, ::-1].transpose(2, 1, 0)
+    x, y, z = (float(v) for v in image.header.get_zooms()[:3])
+    return np.ascontiguousarray(values), (z, y, x)
