@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from squeezect import __version__
+from squeezect.commands.ablating import ablate
 from squeezect.commands.terminal import (
     Bars,
     Json,
@@ -173,6 +174,9 @@ def train(
             progress=bars,
         )
     typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+
+
+app.command()(ablate)
 
 
 @app.command()

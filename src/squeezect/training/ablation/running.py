@@ -1,0 +1,291 @@
+"""Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from squeezect.candidates import read_patches, score_patches
+from squeezect.checkpoint import Checkpoint
+from squeezect.cohorts import Cohort
+from squeezect.cohorts.layouts import detect_layout, read_dataset
+from squeezect.errors import RecipeError
+from squeezect.evaluation import (
+    Cases,
+    Comparison,
+    Estimate,
+    compare_auc,
+    holm,
+    read_predictions,
+    roc_auc,
+    sensitivity_at_specificity,
+)
+from squeezect.evaluation.predictions import FILE
+from squeezect.training.ablation.switches import Switch, switched
+from squeezect.training.candidates import train_on_patches
+from squeezect.training.crossval import cross_validate
+from squeezect.training.progress import Progress, silent
+from squeezect.training.recipe import BAD_RECIPE, Recipe
+
+FULL = "the recipe"
+ONE_VIEW = "one view at test time"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an ablation does.
+
+    Args:
+        recipe: what is taken apart.
+        switches: each makes one form of the recipe.
+        seeds: of the recipe itself.
+        switch_seeds: of the forms; each must be among `seeds`.
+        specificity: at which sensitivities are told.
+
+    Raises:
+        RecipeError: `bad-recipe`.
+    """
+
+    recipe: Recipe
+    switches: Sequence[Switch]
+    seeds: Sequence[int] = (0, 1, 2)
+    switch_seeds: Sequence[int] = (0,)
+    specificity: float = 0.982
+
+    def __post_init__(self) -> None:
+        if not self.switch_seeds or not set(self.switch_seeds) <= set(self.seeds):
+            what = f"seeds {list(self.switch_seeds)} of the forms are not among {list(self.seeds)}"
+            raise RecipeError(BAD_RECIPE, what, remedy="name seeds that the recipe has too")
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One trained form of a recipe under one seed.
+
+    Args:
+        cases: what it was judged on, none of them seen in training.
+        roc_auc: its area.
+        sensitivity: at the ablation's specificity.
+        seconds: of training; 0 where nothing was trained.
+    """
+
+    cases: Cases
+    roc_auc: Estimate
+    sensitivity: Estimate
+    seconds: float
+
+    @classmethod
+    def of(cls, cases: Cases, *, specificity: float, seconds: float) -> "Scored":
+        """Score probabilities."""
+        told = (cases.label, cases.score)
+        return cls(
+            cases,
+            roc_auc(*told, patients=cases.patient),
+            sensitivity_at_specificity(*told, specificity, patients=cases.patient),
+            seconds,
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """The scores as plain JSON."""
+        return {
+            "roc_auc": self.roc_auc.as_dict(),
+            "sensitivity": self.sensitivity.as_dict(),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One form of a recipe, and how it compares with the recipe itself.
+
+    Args:
+        name: what was switched.
+        by_seed: its scores; the first is the one that is compared.
+        against: this form minus the recipe under the same seed, on the same cases; None for the
+            recipe itself.
+        p_value: of that comparison, corrected for their number (Holm); None for the recipe.
+    """
+
+    name: str
+    by_seed: dict[int, Scored]
+    against: Comparison | None = None
+    p_value: float | None = None
+
+    @property
+    def first(self) -> Scored:
+        """The scores under the first seed."""
+        return next(iter(self.by_seed.values()))
+
+    @property
+    def areas(self) -> list[float]:
+        """ROC AUC of each seed, lowest first."""
+        return sorted(scored.roc_auc.value for scored in self.by_seed.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything as plain JSON."""
+        return {
+            "name": self.name,
+            "seeds": {str(seed): scored.as_dict() for seed, scored in self.by_seed.items()},
+            "minus_recipe": self.against.as_dict() if self.against else None,
+            "p_value_corrected": self.p_value,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """A recipe taken apart.
+
+    Args:
+        recipe: the recipe as it was trained.
+        data: name of the data set.
+        specificity: at which sensitivities are told.
+        full: the recipe itself.
+        outcomes: its switched forms.
+    """
+
+    recipe: Recipe
+    data: str
+    specificity: float
+    full: Outcome
+    outcomes: Sequence[Outcome]
+
+    @property
+    def spread(self) -> float:
+        """How far apart the recipe's own areas are over its seeds; 0 for one seed."""
+        return self.full.areas[-1] - self.full.areas[0]
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything as plain JSON."""
+        cases = self.full.first.cases
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.data,
+            "cases": cases.n,
+            "patients": cases.patients,
+            "positives": cases.positives,
+            "specificity": self.specificity,
+            "spread_over_seeds": self.spread,
+            "full": self.full.as_dict(),
+            "switched": [outcome.as_dict() for outcome in self.outcomes],
+        }
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all forms share: cases, place, and how to train."""
+
+    cohort: Cohort
+    out: Path
+    specificity: float
+    patches: bool
+    workers: int
+    progress: Progress
+
+    def score(self, recipe: Recipe, name: str, seed: int) -> Scored:
+        """Train a form of the recipe, unless that was done before, and score it."""
+        plan = recipe.model_copy(update={"seed": seed})
+        folder = self.out / "runs" / name / f"seed-{seed}"
+        tell = _named(self.progress, f"{name}, seed {seed}")
+        if self.patches:
+            run = train_on_patches(self.cohort, plan, folder, progress=tell)
+        else:
+            store = self.out / f"store-{plan.preparation.digest}"
+            workers = self.workers
+            run = cross_validate(
+                self.cohort, plan, folder, store=store, workers=workers, progress=tell
+            )
+        cases = read_predictions(run / FILE).out_of_fold.cases
+        histories = sorted(run.glob("fold-*/history.csv"))
+        seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
+        return Scored.of(cases, specificity=self.specificity, seconds=seconds)
+
+    def one_view(self, seed: int) -> Scored:
+        """The recipe's patches scored again as they are, without mirrored and turned views."""
+        judged = [case for case in self.cohort.cases if case.split == "test"]
+        judged.sort(key=lambda case: case.row)
+        fold = self.out / "runs" / "recipe" / f"seed-{seed}" / "fold-0"
+        model = Checkpoint.load(fold).build()
+        probability = score_patches(model, read_patches(judged), views=1)
+        patients = np.array([case.patient for case in judged])
+        labels = np.array([case.label or 0 for case in judged])
+        cases = Cases.of(labels, probability, patients=patients)
+        return Scored.of(cases, specificity=self.specificity, seconds=0.0)
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    return lambda stage, done, total, note: progress(f"{name}: {stage}", done, total, note)
+
+
+def ablate(
+    dataset: Path, plan: Plan, out: Path, *, workers: int = 1, progress: Progress = silent
+) -> Ablation:
+    """Train a recipe and its switched forms under one split and budget, and compare.
+
+    A form is compared with the recipe under its first seed, which has the same folds, initial
+    weights and order of cases. Test parts of a cohort stay closed: nothing here may choose on them.
+
+    Args:
+        dataset: a cohort's table or a data set's folder.
+        plan: what is taken apart, and how.
+        out: holds a run for each form and seed; whatever is finished there is not trained again.
+        workers: processes that prepare scans.
+        progress: who is told.
+
+    Returns:
+        Scores and comparisons, see `write_ablation`.
+
+    Raises:
+        RecipeError: `bad-recipe`, before anything is trained; `other-run`.
+        CohortError, PreparationError: what training says of the data set.
+    """
+    recipe, seeds, switch_seeds = plan.recipe, plan.seeds, plan.switch_seeds
+    forms = [(switch, switched(recipe, switch)) for switch in plan.switches]
+    patches = detect_layout(dataset) == "patch-lists" and recipe.preparation.crop == "none"
+    cohort = read_dataset(dataset)
+    bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
+    # The recipe first, then every form once, then further seeds: a run cut short says most.
+    full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
+    scored: list[tuple[str, Callable[[int], Scored]]] = [
+        (switch.name, _scorer(bench, form, switch.slug)) for switch, form in forms
+    ]
+    found = {name: {switch_seeds[0]: score(switch_seeds[0])} for name, score in scored}
+    for seed in seeds:
+        full[seed] = full.get(seed) or bench.score(recipe, "recipe", seed)
+    for seed in switch_seeds[1:]:
+        for name, score in scored:
+            found[name][seed] = score(seed)
+    if patches:
+        found[ONE_VIEW] = {switch_seeds[0]: bench.one_view(switch_seeds[0])}
+    return Ablation(
+        recipe,
+        dataset.resolve().name,
+        plan.specificity,
+        Outcome(FULL, full),
+        _compared(full[switch_seeds[0]], found),
+    )
+
+
+def _scorer(bench: _Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
+    return lambda seed: bench.score(form, slug, seed)
+
+
+def _compared(full: Scored, found: dict[str, dict[int, Scored]]) -> list[Outcome]:
+    cases = full.cases
+    against = [
+        compare_auc(
+            cases.label,
+            next(iter(by_seed.values())).cases.score,
+            cases.score,
+            patients=cases.patient,
+        )
+        for by_seed in found.values()
+    ]
+    corrected = holm([comparison.p_value for comparison in against])
+    return [
+        Outcome(name, by_seed, comparison, p_value)
+        for (name, by_seed), comparison, p_value in zip(
+            found.items(), against, corrected, strict=True
+        )
+    ]
