@@ -5,8 +5,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 # Networks compiled in tests are not kept in the user's cache.
 os.environ.setdefault("SQUEEZECT_CACHE", "off")
@@ -40,4 +42,27 @@ def real_data(tmp_path_factory):
                     shutil.copytree(scratch, target)
         return target
 
+    return folder
+
+
+def disc_patch(radius, *, seed=0, side=50):
+    """A grey patch with a disc in its middle, or without one if the radius is 0."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    image = np.where(np.hypot(y, x) < radius, 190.0, 40.0) + random.normal(0, 6, (side, side))
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def patch_folder(tmp_path):
+    """Patches on the lists train.txt (16) and val.txt (12); every other one has a disc."""
+    folder = tmp_path / "patches"
+    for name, count in (("train", 16), ("val", 12)):
+        (folder / name).mkdir(parents=True)
+        lines = []
+        for number in range(count):
+            image = disc_patch(9.0 * (number % 2), seed=number)
+            Image.fromarray(image).save(folder / name / f"image_{number}.png")
+            lines.append(f"{name}/image_{number}.png {number % 2}")
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
     return folder

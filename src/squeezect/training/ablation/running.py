@@ -242,7 +242,7 @@ def ablate(
     """
     recipe, seeds, switch_seeds = plan.recipe, plan.seeds, plan.switch_seeds
     forms = [(switch, switched(recipe, switch)) for switch in plan.switches]
-    patches = detect_layout(dataset) == "patch-lists" and recipe.preparation.crop == "none"
+    patches = detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
     cohort = read_dataset(dataset)
     bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.

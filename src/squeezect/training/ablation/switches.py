@@ -96,6 +96,10 @@ def _turned(field: str, now: object, *, on: bool) -> object:
 def _value_of(recipe: Recipe, field: str) -> object:
     """What a recipe has at a dotted place; None where it has nothing."""
     found: object = recipe
+    if field.startswith("model_options."):
+        # Options that the recipe leaves to the network have the network's own value.
+        options = entry(recipe.model).options.model_validate({**recipe.model_options})
+        return getattr(options, field.partition(".")[2], None)
     for part in field.split("."):
         if isinstance(found, BaseModel):
             found = getattr(found, part, None)

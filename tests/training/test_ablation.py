@@ -1,0 +1,152 @@
+"""Ablations: switches change what they name and nothing else; forms are compared on equal terms."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from squeezect import cli
+from squeezect.errors import ModelError, RecipeError
+from squeezect.training import Recipe, recipe_names
+from squeezect.training.ablation import (
+    Plan,
+    Switch,
+    ablate,
+    default_switches,
+    parse_switch,
+    switched,
+)
+from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
+
+TINY = """
+model = "squeezenet-local"
+model_options = { flat = true, width = 0.125, depth = 2, stochastic = 0.0, dropout = 0.0 }
+epochs = 2
+batch_size = 8
+tune_fraction = 0
+precision = "float32"
+turning = {}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def patch_recipe(tiny):
+    return Recipe.load(tiny)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_default_switches_change_one_field_each_and_no_two_are_alike(name):
+    recipe = Recipe.load(name)
+    switches = default_switches(recipe)
+    assert len({switch.slug for switch in switches}) == len(switches) > 3
+    before = recipe.model_dump()
+    for switch in switches:
+        after = switched(recipe, switch).model_dump()
+        (changed,) = [key for key in before if before[key] != after[key]]
+        assert changed == switch.field.partition(".")[0]
+
+
+def test_what_is_on_goes_off_and_what_is_off_goes_on():
+    recipe = Recipe.load("nodule")
+    said = {switch.field: switch.value for switch in default_switches(recipe)}
+    assert said["turning"] is None
+    assert said["label_smoothing"] == 0
+    assert said["mixup"] > 0
+    assert said["model_options.dropout"] == 0
+    assert "insertion" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("mixup=0.4", 0.4),
+        ("turning = off", None),
+        ("turning.noise=0", 0),
+        ("schedule=constant", "constant"),
+        ("balanced_sampling=on", True),
+        ("insertion=on", {}),
+        ("model_options.dropout=off", 0.0),
+    ],
+)
+def test_switches_are_read_from_text(text, value):
+    recipe = Recipe.load("nodule")
+    switch = parse_switch(text, recipe)
+    assert switch.value == value
+    assert isinstance(switched(recipe, switch), Recipe)
+
+
+@pytest.mark.parametrize("text", ["mixup", "mixup=", "=1", "mixxup=0.2", "mixup=seven"])
+def test_wrong_switches_are_refused_before_training(text):
+    recipe = Recipe.load("nodule")
+    with pytest.raises(RecipeError, match="bad-recipe"):
+        switched(recipe, parse_switch(text, recipe))
+
+
+def test_wrong_options_of_the_network_are_refused_before_training():
+    recipe = Recipe.load("nodule")
+    with pytest.raises((RecipeError, ModelError), match="depth"):
+        switched(recipe, Switch("model_options.depth", 99))
+
+
+def test_the_seed_of_a_form_is_one_of_the_recipes(patch_recipe):
+    with pytest.raises(RecipeError, match="not among"):
+        Plan(patch_recipe, [], seeds=(0, 1), switch_seeds=(2,))
+
+
+def test_patches_are_taken_apart_and_nothing_is_trained_twice(
+    patch_folder, tiny, patch_recipe, tmp_path, monkeypatch, capsys
+):
+    same, other = Switch("epochs", 2), Switch("turning", None)
+    out = tmp_path / "out"
+    found = ablate(patch_folder, Plan(patch_recipe, [same, other], seeds=(0,)), out)
+    assert found.full.first.cases.n == 12
+    # A switch that changes nothing makes no difference at all: same folds, weights and order.
+    idle, turned, view = found.outcomes
+    assert np.array_equal(idle.first.cases.score, found.full.first.cases.score)
+    assert (idle.against.difference.value, idle.p_value) == (0, 1)
+    assert not np.array_equal(turned.first.cases.score, found.full.first.cases.score)
+    assert view.name == "one view at test time"
+    for outcome in found.outcomes:
+        gap = outcome.first.roc_auc.value - found.full.first.roc_auc.value
+        assert outcome.against.difference.value == pytest.approx(gap)
+        assert outcome.p_value >= outcome.against.p_value
+    text = write_ablation(found, out)
+    assert (out / "ablation.md").read_text() == text
+    for outcome in found.outcomes:
+        assert f"| {outcome.name} |" in text
+        assert outcome.name in text.partition(HEADINGS[verdict(found, outcome)])[2]
+
+    runs = sorted((out / "runs").rglob("model.safetensors"))
+    before = [path.stat().st_mtime_ns for path in runs]
+    arguments = ["ablate", patch_folder, "-r", tiny, "-o", out, "--seeds", "0", "--json", "-q"]
+    arguments += ["--vary", "epochs=2", "--vary", "turning=off"]
+    monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leaving:
+        cli.main()
+    assert not leaving.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert [path.stat().st_mtime_ns for path in runs] == before
+    assert told == json.loads((out / "ablation.json").read_text())
+    assert told == json.loads(json.dumps(found.as_dict()))
+
+
+def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
+    quick = recipe.model_copy(update={"epochs": 1})
+    place = tmp_path / "out" / f"store-{recipe.preparation.digest}"
+    place.parent.mkdir()
+    store.folder.rename(place)
+    plan = Plan(quick, [Switch("augmentation", None)], seeds=(0,))
+    found = ablate(cohort.source, plan, tmp_path / "out")
+    # Out of fold only: the four test patients choose nothing.
+    assert found.full.first.cases.n == 16
+    (without,) = found.outcomes
+    assert np.array_equal(without.first.cases.label, found.full.first.cases.label)
+    assert found.spread == 0
