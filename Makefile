@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+BENCH_OUT ?= docs/benchmarks/latest
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help demo test check docs bench format clean
@@ -46,7 +47,7 @@ docs: $(VENV)/.dev  ## Build the guide into site/
 	@touch $@
 
 bench: .venv-bench/.made  ## Measure speed against peers, in an environment of its own
-	.venv-bench/bin/python -m benchmarks
+	.venv-bench/bin/python -m benchmarks --out $(BENCH_OUT)
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format .

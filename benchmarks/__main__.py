@@ -1,73 +1,55 @@
 """Run every benchmark, or the named ones, and write their tables.
 
-    python -m benchmarks [reading] [preparation] [network] [--out docs/benchmarks]
+    python -m benchmarks [PART ...] [--out docs/benchmarks/run-1] [--runs 7]
     python -m benchmarks compare OLD NEW
+    python -m benchmarks readme RUN [RUN ...]
 
-`compare` reads two folders of tables and exits 1 if a ratio got worse by more than a fifth.
+`compare` reads two folders of tables and exits 1 if a figure got worse by more than a fifth, or a
+target is missed that was met. `readme` writes docs/benchmarks/summary.md and README's section.
 """
 
 import argparse
-import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
-PARTS = ("reading", "preparation", "network")
-WORSE = 0.8
+from benchmarks.rows import markdown
+from benchmarks.summary import PARTS, compare, gather, tally, write_readme
+
+DOCS = Path("docs/benchmarks")
 
 
-def ratios(data: object, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every ratio in a table: how many times a peer takes what we take."""
-    if isinstance(data, dict):
-        name = data.get("method")
-        if isinstance(data.get("ratio"), int | float) and name:
-            yield f"{path}/{name}", float(data["ratio"])
-        if isinstance(data.get("times_faster"), int | float):
-            yield f"{path}/times_faster", float(data["times_faster"])
-        for key, value in data.items():
-            yield from ratios(value, f"{path}/{key}")
-    elif isinstance(data, list):
-        for value in data:
-            yield from ratios(value, path)
-
-
-def compare(old: Path, new: Path) -> int:
-    """Print ratios side by side; the number that got worse."""
-    worse = 0
-    for table in sorted(old.glob("*.json")):
-        other = new / table.name
-        if not other.exists():
-            print(f"{table.name}: not measured anew")
-            continue
-        before = dict(ratios(json.loads(table.read_text())))
-        after = dict(ratios(json.loads(other.read_text())))
-        for name in sorted(before.keys() & after.keys()):
-            # Our own row is 1 by definition; a peer's falls when we get slower.
-            slower = before[name] > 1 and after[name] < WORSE * before[name]
-            worse += slower
-            print(
-                f"{'WORSE ' if slower else '      '}{table.stem}{name}: "
-                f"{before[name]:.2f} -> {after[name]:.2f}"
-            )
-    return worse
+def run(parts: list[str], out: Path, runs: int) -> None:
+    """Measure parts into a folder, each in a process of its own, and gather the table."""
+    for part in parts:
+        started = time.perf_counter()
+        # A process each, so that one part's libraries and threads do not slow another.
+        command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{part}", str(out)]
+        subprocess.run([*command, "--runs", str(runs)], check=True)
+        print(f"[{part}: {time.perf_counter() - started:.0f} s]\n", flush=True)
+    rows = gather(out)
+    print("\n".join([*markdown(rows), "", tally(rows)]))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=list(PARTS))
-    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--out", type=Path, default=DOCS / "latest")
+    parser.add_argument("--runs", type=int, default=7, help="turns that count")
     options = parser.parse_args()
-    if options.parts[:1] == ["compare"]:
-        sys.exit(1 if compare(Path(options.parts[1]), Path(options.parts[2])) else 0)
+    verb, *rest = options.parts or [""]
+    if verb == "compare" and len(rest) == 2:
+        sys.exit(1 if compare(Path(rest[0]), Path(rest[1])) else 0)
+    if verb == "readme" and rest:
+        write_readme([Path(folder) for folder in rest], Path("README.md"), DOCS / "summary.md")
+        return
     for part in options.parts:
         if part not in PARTS:
-            parser.error(
-                f"no benchmark {part!r}; there are {', '.join(PARTS)}, and compare OLD NEW"
-            )
-    for part in options.parts:
-        # A process each, so that one part's libraries do not slow another.
-        subprocess.run([sys.executable, "-m", f"benchmarks.{part}", str(options.out)], check=True)
+            parser.error(f"no benchmark {part!r}; there are {', '.join(PARTS)}")
+    run(options.parts or list(PARTS), options.out, options.runs)
 
 
 if __name__ == "__main__":

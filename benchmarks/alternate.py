@@ -17,51 +17,91 @@ LIBRARIES = (
     "onnxruntime",
     "nncf",
     "monai",
+    "keras",
+    "tensorflow-cpu",
     "SimpleITK",
+    "itk",
     "pydicom",
     "scipy",
     "numpy",
 )
+UNITS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+RESAMPLES = 2000
+
+Seconds = dict[str, list[float]]
+"""Of each method, turn by turn; NaN in a turn that it sat out."""
 
 
 def alternate(
-    methods: Mapping[str, Callable[[], object]], *, runs: int, warm: int = 1
-) -> dict[str, list[float]]:
+    methods: Mapping[str, Callable[[], object]],
+    *,
+    runs: int,
+    warm: int = 1,
+    fewer: Mapping[str, int] | None = None,
+) -> Seconds:
     """Seconds of each run of each method, one of each in turn; the first turns warm up.
 
     A method may return its own seconds as a float, if it runs in another process.
+
+    Args:
+        methods: by name.
+        runs: turns that count.
+        warm: turns before them that do not.
+        fewer: turns of methods that are too slow for all of them, spread evenly.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for turn in range(runs + warm):
+    seconds: Seconds = {name: [] for name in methods}
+    for turn in range(-warm, runs):
         for name, method in methods.items():
+            share = (fewer or {}).get(name, runs)
+            if turn >= 0 and (turn + 1) * share // runs == turn * share // runs:
+                seconds[name].append(float("nan"))
+                continue
             started = time.perf_counter()
             told = method()
             taken = told if isinstance(told, float) else time.perf_counter() - started
-            if turn >= warm:
+            if turn >= 0:
                 seconds[name].append(taken)
     return seconds
 
 
-def compared(
-    seconds: Mapping[str, list[float]], ours: str, targets: Mapping[str, float]
-) -> list[dict[str, object]]:
-    """One row per method: median, ratio to ours with quartiles over the turns, target, met."""
-    rows: list[dict[str, object]] = []
-    for name, taken in seconds.items():
-        ratio = float(np.median(taken) / np.median(seconds[ours]))
-        quartiles = np.quantile(np.divide(taken, seconds[ours]), [0.25, 0.75]).round(2).tolist()
-        target = targets.get(name)
-        rows.append(
-            {
-                "method": name,
-                "seconds": round(float(np.median(taken)), 4),
-                "ratio": round(ratio, 2),
-                "quartiles": quartiles,
-                "target": target,
-                "met": None if target is None else ratio >= target,
-            }
-        )
-    return rows
+def median(seconds: list[float]) -> float:
+    """Median of the turns that took place."""
+    return float(np.nanmedian(seconds))
+
+
+def ratio(peer: list[float], ours: list[float]) -> tuple[float, float, float]:
+    """Median time of the peer over ours in the turns that both took, with a 95 % interval.
+
+    The interval is a percentile bootstrap over the turns, which keeps what ran side by side
+    together: a turn in which the machine was busy counts for both.
+    """
+    pairs = np.array([peer, ours])
+    pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
+    turns = np.random.default_rng(0).integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))
+    drawn = np.median(pairs[:, turns], axis=2)
+    low, high = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
+    middle = np.median(pairs, axis=1)
+    return float(middle[0] / middle[1]), float(low), float(high)
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Median with a 95 % percentile bootstrap interval over the turns."""
+    given = np.array(values)[~np.isnan(values)]
+    turns = np.random.default_rng(0).integers(0, len(given), (RESAMPLES, len(given)))
+    low, high = np.quantile(np.median(given[turns], axis=1), [0.025, 0.975])
+    return float(np.median(given)), float(low), float(high)
+
+
+def units() -> list[str]:
+    """Which vector units this processor says it has."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    return [unit for unit in UNITS if unit in flags]
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 rather than imitating it."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(units()))
 
 
 def machine() -> dict[str, object]:
@@ -77,21 +117,8 @@ def machine() -> dict[str, object]:
             versions[library] = importlib.metadata.version(library)
     return {
         "processor": name,
+        "units": units(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions,
     }
-
-
-def table(rows: list[dict[str, object]]) -> list[str]:
-    """Rows of `compared` as Markdown."""
-    lines = ["| method | seconds | ratio to ours | target | met |", "|---|---|---|---|---|"]
-    for row in rows:
-        low, high = row["quartiles"]  # type: ignore[misc]
-        target = "" if row["target"] is None else f"{row['target']}x"
-        met = {True: "yes", False: "**no**", None: ""}[row["met"]]  # type: ignore[index]
-        lines.append(
-            f"| {row['method']} | {row['seconds']} | {row['ratio']} ({low} to {high}) | "
-            f"{target} | {met} |"
-        )
-    return lines

@@ -3,36 +3,30 @@
     python -m benchmarks.preparation OUT [--runs 7]
 
 Every peer does the paper's steps as its users write them: clip, to 1 mm, pad to a cube, to 128^3.
-Runs alternate, so that a busy machine slows all of them alike; figures are medians, and ratios of
-medians. Memory is the growth of a fresh process beyond imports and input. The scans are synthetic;
-with SQUEEZECT_DATA set, a real one is measured as well.
+Memory is the growth of a fresh process beyond imports and input. Measured on LIDC-IDRI-0001 (133
+slices) where SQUEEZECT_DATA has it, else on a synthetic scan like it, and on 300 synthetic slices.
 """
 
-import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
-import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from benchmarks.filling import cohort
+from benchmarks.alternate import Seconds, alternate
+from benchmarks.material import arguments, chest, find_scan, real_archive, scan_name
+from benchmarks.rows import Row, against, write
 
-from squeezect.phantom import thorax
 from squeezect.preparation import prepare
+from squeezect.reading import read_scan
 from squeezect.scan import Grid, Scan
 
 SIZE = 128
 LOW, HIGH = -1000, 400
 TARGETS = {"scipy zoom twice": 10, "SimpleITK twice": 5, "MONAI Spacing + Resize": 30}
-LIBRARIES = ("numpy", "scipy", "SimpleITK", "torch", "monai", "squeezect")
 
 
 def squeezect(scan: Scan) -> np.ndarray:
@@ -155,33 +149,13 @@ def reference(scan: Scan) -> np.ndarray:
 
 
 def scans() -> dict[str, Scan]:
-    """Synthetic chests of 133 and 300 slices of 512 x 512, and a real one where it is at hand."""
-    found = {}
-    for slices, thickness in ((133, 2.5), (300, 1.25)):
-        corner = -255.5 * 0.7
-        shape = (slices, 512, 512)
-        grid = Grid(shape, (thickness, 0.7, 0.7), (corner, corner, -slices * thickness / 2))
-        found[f"synthetic, {slices} slices"] = thorax(1, grid=grid)[0]
-    archive = Path(os.environ.get("SQUEEZECT_DATA", "")) / "lidc-idri-0001.zip"
-    if os.environ.get("SQUEEZECT_DATA") and archive.exists():
-        from squeezect.reading import read_scan
-
+    """The real scan of 133 slices, or one like it, and 300 synthetic slices of 512 x 512."""
+    if real_archive() is None:
+        first = chest(133)
+    else:
         with tempfile.TemporaryDirectory() as folder:
-            zipfile.ZipFile(archive).extractall(folder)
-            found["LIDC-IDRI-0001, 133 slices"] = read_scan(Path(folder))
-    return found
-
-
-def alternating(scan: Scan, methods: list[str], runs: int) -> dict[str, list[float]]:
-    """Seconds of each run of each method, one run of each in turn; the first turn warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for turn in range(runs + 1):
-        for name in methods:
-            started = time.perf_counter()
-            METHODS[name](scan)
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
+            first = read_scan(find_scan(Path(folder)))
+    return {f"{scan_name()}, {len(first.hu)} slices": first, "300 synthetic slices": chest(300)}
 
 
 MEASURE = """
@@ -224,114 +198,53 @@ def memory(scan: Scan, name: str) -> tuple[float, float]:
     return growth, peak
 
 
-def measure(scan: Scan, runs: int) -> list[dict[str, object]]:
-    """One row for each method."""
+def measure(what: str, scan: Scan, runs: int) -> tuple[list[Row], Seconds, list[str]]:
+    """Rows of one scan, seconds, and a table of memory and differences."""
     exact = reference(scan)
-    seconds = alternating(scan, list(METHODS), runs)
-    ours = float(np.median(seconds["SqueezeCT"]))
-    rows: list[dict[str, object]] = []
+    methods = {name: (lambda method=method: method(scan)) for name, method in METHODS.items()}
+    seconds = alternate(methods, runs=runs)
+    rows = against(seconds, "SqueezeCT", f"preparing {what}", TARGETS)
+    lines = [
+        f"## Memory and exactness: {what}",
+        "",
+        "| method | growth, MB | peak, MB | difference |",
+    ]
+    lines.append("|---|---|---|---|")
     for name, method in METHODS.items():
         values = method(scan)
-        same = values.shape == exact.shape
-        # Turn by turn, both methods met the same machine: the spread of these ratios is fair.
-        ratios = np.divide(seconds[name], seconds["SqueezeCT"])
         growth, peak = memory(scan, name)
-        rows.append(
-            {
-                "method": name,
-                "milliseconds": round(1000 * float(np.median(seconds[name])), 1),
-                "ratio": round(float(np.median(seconds[name])) / ours, 2),
-                "ratio_quartiles": np.quantile(ratios, [0.25, 0.75]).round(2).tolist(),
-                "target": TARGETS.get(name),
-                "growth_mb": round(growth),
-                "peak_mb": round(peak),
-                "largest_difference": float(np.abs(values - exact).max()) if same else None,
-            }
-        )
-    return rows
-
-
-def machine() -> dict[str, object]:
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":", 1)[1].strip() if names else model
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def markdown(result: dict[str, object]) -> str:
-    about = result["machine"]
-    libraries = ", ".join(f"{k} {v}" for k, v in about["libraries"].items())
-    lines = [
-        "# Preparation: clip, to 1 mm, pad to a cube, to 128 x 128 x 128",
-        "",
-        f"{about['processor']}, {about['cores']} cores, Python {about['python']}; {libraries}.",
-        f"Alternating runs, medians of {result['runs']}; ratio: time of the method over ours, with "
-        "the quartiles over the turns in brackets. Memory: growth beyond imports and input. "
-        "Difference: largest, from the same steps in float64; scipy and SimpleITK skip voxels when "
-        "they reduce, PyTorch rounds the areas that it averages.",
-    ]
-    for name, rows in result["scans"].items():
-        lines += [
-            "",
-            f"## {name}",
-            "",
-            "| method | ms | ratio | target | memory, MB | difference |",
-            "|---|---|---|---|---|---|",
-        ]
-        for row in rows:
-            low, high = row["ratio_quartiles"]
-            target = f"{row['target']}x" if row["target"] else ""
-            difference = row["largest_difference"]
-            lines.append(
-                f"| {row['method']} | {row['milliseconds']} | {row['ratio']} ({low}-{high}) | "
-                f"{target} | {row['growth_mb']} | "
-                f"{'other shape' if difference is None else f'{difference:.1e}'} |"
+        same = values.shape == exact.shape
+        gap = float(np.abs(values - exact).max()) if same else None
+        told = "other shape" if gap is None else f"{gap:.1e}"
+        lines.append(f"| {name} | {growth:.0f} | {peak:.0f} | {told} |")
+        if name == "SqueezeCT":
+            rows.append(
+                Row(
+                    f"preparing {what}, largest difference",
+                    "the same steps in float64",
+                    gap,
+                    "",
+                    1e-4,
+                    at_least=False,
+                )
             )
-    lines += [
-        "",
-        "## A cohort of DICOM series, reading included",
-        "",
-        "One worker uses all cores by itself; two workers on two cores are compared with one "
-        "worker held to one core as well. Starting up is included.",
-        "",
-        "| scans | slices | one worker, one core | one worker | two workers | ratio to one core | "
-        "most memory of a worker |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['scans']} | {row['slices']} | {row['seconds_one_core']} s | "
-        f"{row['seconds_one_worker']} s | {row['seconds_two_workers']} s | {row['ratio']} | "
-        f"{row['peak_mb_per_worker']} MB |"
-        for row in result["cohorts"]
-    ]
-    return "\n".join(lines) + "\n"
+    return rows, seconds, [*lines, ""]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="folder for preparation.json and preparation.md")
-    parser.add_argument("--runs", type=int, default=7)
-    chosen = parser.parse_args()
-    result: dict[str, object] = {
-        "machine": machine(),
-        "runs": chosen.runs,
-        "scans": {name: measure(scan, chosen.runs) for name, scan in scans().items()},
-        "cohorts": [
-            cohort(max(1, chosen.runs // 2), scans=24, slices=133),
-            cohort(1, scans=4, slices=400),
-        ],
-    }
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    (chosen.out / "preparation.json").write_text(json.dumps(result, indent=1) + "\n")
-    (chosen.out / "preparation.md").write_text(markdown(result))
-    print(markdown(result))
+    options = arguments(__doc__)
+    rows: list[Row] = []
+    seconds: dict[str, Seconds] = {}
+    text: list[str] = []
+    for what, scan in scans().items():
+        found, seconds[what], lines = measure(what, scan, options.runs)
+        rows += found
+        text += lines
+    text.append(
+        "Growth is that of a fresh process beyond imports and input. scipy and SimpleITK skip "
+        "voxels when they reduce, PyTorch rounds the areas that it averages; so they differ."
+    )
+    write(options.out, "preparation", rows, seconds=seconds, text=text)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,11 @@ Peers are used as their documentation shows. With SQUEEZECT_DATA set, real edge 
 well, and the speed is that on a real scan; else it is that on a synthetic one.
 """
 
-import argparse
 import contextlib
-import importlib.metadata
 import io
-import json
 import os
-import platform
 import shutil
-import statistics
 import tempfile
-import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -28,14 +22,16 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from benchmarks.alternate import Seconds, alternate
+from benchmarks.material import arguments, find_scan, scan_name
+from benchmarks.rows import against, write
 from scipy import ndimage
 
 from squeezect.errors import SqueezeCTError
-from squeezect.phantom import DicomStyle, chest_grid, thorax, write_dicom
+from squeezect.phantom import DicomStyle, write_dicom
 from squeezect.reading import read_scan
 from squeezect.scan import Acquisition, Grid, Scan
 
-LIBRARIES = ("squeezect", "SimpleITK", "monai", "itk", "pydicom", "numpy")
 STYLES = {
     "plain series": DicomStyle(),
     "file names in another order": DicomStyle(shuffle=1),
@@ -186,105 +182,59 @@ def traps(folder: Path) -> list[tuple[str, Path]]:
     return [*found, ("two series in one folder", both)]
 
 
-def speed(folder: Path, runs: int) -> dict[str, object]:
-    """Alternating runs of both readers; medians and their ratio."""
-    seconds: dict[str, list[float]] = {"SqueezeCT": [], "SimpleITK": []}
+def speed(folder: Path, runs: int) -> Seconds:
+    """Alternating runs of both readers, all of our checks on."""
     place = next(path.parent for path in sorted(folder.rglob("*.dcm")))
-    for run in range(runs + 1):
-        for name, taken in seconds.items():
-            started = time.perf_counter()
-            READERS[name](folder if name == "SqueezeCT" else place)
-            if run:
-                taken.append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {
-        "slices": len(list(place.glob("*.dcm"))),
-        "runs": runs,
-        "seconds": medians,
-        "times_faster": medians["SimpleITK"] / medians["SqueezeCT"],
-    }
+    methods = {"SqueezeCT": lambda: ours(folder), "SimpleITK": lambda: simpleitk(place)}
+    return alternate(methods, runs=runs)
 
 
-def measure(runs: int) -> dict[str, object]:
-    rows: list[dict[str, str]] = []
+def measure(runs: int) -> tuple[list[dict[str, str]], Seconds]:
+    """What every reader makes of every input, and seconds on a scan."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for trap, place in traps(folder):
+        rows = []
+        for what, place in traps(folder / "traps"):
             told = {n: outcome(r, place, known=True) for n, r in READERS.items()}
-            rows.append({"input": trap} | told)
-        data = Path(os.environ.get("SQUEEZECT_DATA", ""))
-        real = folder / "real"
-        edge = data / "dicom-edge-cases.zip"
+            rows.append({"input": what} | told)
+        edge = Path(os.environ.get("SQUEEZECT_DATA", "")) / "dicom-edge-cases.zip"
         if edge.is_file():
+            real = folder / "real"
             zipfile.ZipFile(edge).extractall(real)
             for place in sorted(p for p in real.iterdir() if p.is_dir()):
                 told = {n: outcome(r, place, known=False) for n, r in READERS.items()}
                 rows.append({"input": f"{place.name} (real)"} | told)
-        scan = folder / "scan"
-        if (data / "lidc-idri-0001.zip").is_file():
-            zipfile.ZipFile(data / "lidc-idri-0001.zip").extractall(scan)
-        else:
-            big = chest_grid(1, spacing_mm=0.7, thickness_mm=2.5)
-            write_dicom(thorax(1, grid=big)[0], scan)
-        fast = speed(scan, runs)
-    return {"readers": rows, "speed": fast, "machine": machine()}
+        return rows, speed(find_scan(folder / "scan"), runs)
 
 
-def machine() -> dict[str, object]:
-    versions = {}
-    for name in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return {"cores": os.cpu_count(), "processor": platform.machine(), "versions": versions}
-
-
-def as_markdown(result: dict) -> str:
+def as_markdown(readers: list[dict[str, str]]) -> list[str]:
     names = list(READERS)
-    lines = [
-        "# Reading: who is right, and how fast",
+    return [
+        "## Who is right",
         "",
-        "Made by `python -m benchmarks.reading`. Series whose values are a linear function of the "
-        "place, written with one habit each; then folders of other projects that break readers, of "
-        "which it is only said what came back. *Silently wrong* is a volume with voxels that do "
-        "not have the value of the place where the volume says they are, and no error.",
+        "Series whose values are a linear function of the place, written with one habit each; then "
+        "folders of other projects that break readers, of which it is only said what came back. "
+        "*Silently wrong* is a volume with voxels that do not have the value of the place where "
+        "the volume says they are, and no error.",
         "",
         "| input | " + " | ".join(names) + " |",
         "|" + " --- |" * (len(names) + 1),
-        *(
-            "| " + " | ".join([row["input"], *(row[n] for n in names)]) + " |"
-            for row in result["readers"]
-        ),
-        "",
-        "## Speed",
-        "",
+        *("| " + " | ".join([row["input"], *(row[n] for n in names)]) + " |" for row in readers),
     ]
-    fast = result["speed"]
-    ours_s, theirs_s = fast["seconds"]["SqueezeCT"], fast["seconds"]["SimpleITK"]
-    lines += [
-        f"{fast['slices']} slices, median of {fast['runs']} alternating runs after a warm-up, all "
-        "checks on: "
-        f"SqueezeCT {ours_s:.3f} s, SimpleITK's series reader {theirs_s:.3f} s; "
-        f"**{fast['times_faster']:.2f} times as fast**.",
-        "",
-        f"{result['machine']['cores']} cores, {result['machine']['processor']}; "
-        + ", ".join(f"{k} {v}" for k, v in result["machine"]["versions"].items())
-        + ".",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--runs", type=int, default=7)
-    options = parser.parse_args()
-    result = measure(options.runs)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "reading.json").write_text(json.dumps(result, indent=1) + "\n")
-    text = as_markdown(result)
-    (options.out / "reading.md").write_text(text)
-    print(text)
+    options = arguments(__doc__)
+    readers, seconds = measure(options.runs)
+    rows = against(seconds, "SqueezeCT", f"reading a DICOM series, {scan_name()}", {})
+    write(
+        options.out,
+        "reading",
+        rows,
+        seconds={"reading": seconds},
+        details={"readers": readers},
+        text=as_markdown(readers),
+    )
 
 
 if __name__ == "__main__":

@@ -24,16 +24,26 @@ if TYPE_CHECKING:
 
     from squeezect.models import Classifier
 
-EngineName = Literal["auto", "openvino", "openvino-bfloat16", "openvino-int8", "onnx", "torch"]
+EngineName = Literal[
+    "auto", "openvino", "openvino-bfloat16", "openvino-float16", "openvino-int8", "onnx", "torch"
+]
 ENGINES = get_args(EngineName)
 FloatArray = npt.NDArray[np.float32]
 FOLDERS: dict[str, str] = {
     "openvino": "openvino",
     "openvino-bfloat16": "openvino",
+    "openvino-float16": "openvino-float16",
     "openvino-int8": "openvino-int8",
     "onnx": "onnx",
 }
 """Folder inside a checkpoint that holds what each engine runs."""
+
+SUFFIXES = {
+    "openvino-bfloat16": ", bfloat16",
+    "openvino-float16": ", weights of 16 bits",
+    "openvino-int8": ", int8",
+}
+"""What an engine's name says of its arithmetic."""
 
 NO_ENGINE = Code(
     "no-engine",
@@ -188,7 +198,7 @@ class OpenVINOEngine:
 
         compiled(tuple(facts["card"]["preparation"]["size"]))
         version = openvino.__version__.split("-")[0]
-        suffix = {"openvino-bfloat16": ", bfloat16", "openvino-int8": ", int8"}.get(engine, "")
+        suffix = SUFFIXES.get(engine, "")
         return cls(facts, version, suffix, compiled)
 
     @property

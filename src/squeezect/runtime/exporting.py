@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
     from squeezect.models import Classifier
 
-Format = Literal["openvino", "openvino-int8", "onnx"]
-PARITY: dict[str, float] = {"openvino": 1e-4, "onnx": 1e-4, "openvino-int8": 0.01}
-"""Largest difference of a probability; in float32 of the class map's values too, relatively."""
+Format = Literal["openvino", "openvino-float16", "openvino-int8", "onnx"]
+PARITY: dict[str, float] = {
+    "openvino": 1e-4,
+    "onnx": 1e-4,
+    "openvino-float16": 0.005,
+    "openvino-int8": 0.01,
+}
+"""Largest difference of a probability; but for 8 bits, of the map's values too, relatively."""
 
 NO_PARITY = Code(
     "no-parity",
@@ -56,7 +61,8 @@ def export(
 
     Args:
         folder: a checkpoint folder; the export goes into a folder in it, whole or not at all.
-        form: what to write; ``openvino-int8`` is quantised to 8 bits after training.
+        form: what to write; ``openvino-float16`` halves the file and computes in float32,
+            ``openvino-int8`` is quantised to 8 bits after training.
         calibration: prepared volumes [z, y, x] in [0, 1] to quantise and check on.
 
     Returns:
@@ -64,7 +70,8 @@ def export(
 
     Raises:
         CheckpointError: `no-parity`, if probability or map differ by more than 1e-4, or the
-            probability of an 8-bit network by more than 0.01; `no-calibration`; `no-engine`.
+            probability of a network of 16 bits by more than 0.005, of 8 bits by more than 0.01;
+            `no-calibration`; `no-engine`.
     """
     card = read_card(folder)
     checkpoint = Checkpoint.load(folder)
@@ -114,7 +121,7 @@ def _write(
     if form == "openvino-int8":
         graph = _quantised(graph, calibration)
     graph.set_rt_info(card.model_dump_json(), "squeezect_card")
-    openvino.save_model(graph, scratch / "model.xml", compress_to_fp16=False)
+    openvino.save_model(graph, scratch / "model.xml", compress_to_fp16=form == "openvino-float16")
 
 
 def _both(model: "Classifier") -> "torch.nn.Module":
