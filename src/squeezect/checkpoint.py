@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,6 +36,28 @@ DAMAGED = Code(
 )
 
 
+class Ancestor(BaseModel):
+    """A network that another one was started from, or learnt labels from.
+
+    Args:
+        kind: ``start`` for weights, ``teacher`` for pseudo-labels.
+        name: run and fold, or the checkpoint's name.
+        model: registered name of the network.
+        weights_sha256: checksum of its weights.
+        patients: whether it is known whom it had seen; if not, nobody can rule out a leak.
+        remade: tensors that were not taken over, because the number of classes differs.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["start", "teacher"]
+    name: str
+    model: str
+    weights_sha256: str
+    patients: Literal["known", "unknown"]
+    remade: tuple[str, ...] = ()
+
+
 class Card(BaseModel):
     """What a checkpoint is: enough to rebuild the network, feed it and judge its answer.
 
@@ -46,6 +68,7 @@ class Card(BaseModel):
         preparation: how a scan becomes the network's input.
         recipe: the training recipe, as plain JSON.
         trained_on: what it saw: counts and digests, never identities.
+        lineage: the networks that it was made from, nearest first, then theirs.
         scores: scores by name, measured on cases it was not trained or tuned on.
         thresholds: probability thresholds by name.
         weights_sha256: checksum of the weights file.
@@ -63,6 +86,7 @@ class Card(BaseModel):
     preparation: Preparation
     recipe: dict[str, object] = Field(default_factory=dict)
     trained_on: dict[str, object] = Field(default_factory=dict)
+    lineage: tuple[Ancestor, ...] = ()
     scores: dict[str, float] = Field(default_factory=dict)
     thresholds: dict[str, float] = Field(default_factory=dict)
     weights_sha256: str = ""

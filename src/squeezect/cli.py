@@ -20,6 +20,7 @@ from squeezect.commands.terminal import (
     Workers,
     show,
 )
+from squeezect.commands.training import train
 from squeezect.errors import SqueezeCTError
 
 app = typer.Typer(
@@ -126,54 +127,7 @@ def nodule_bank(
     typer.echo(f"{len(bank)} nodules in {bank.save(out)}")
 
 
-@app.command()
-def train(
-    cohort: Annotated[
-        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
-    ],
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="modern, paper, nodule, or a .toml file.")
-    ] = "modern",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")] = Path(
-        "runs/latest"
-    ),
-    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
-    skip_unreadable: Annotated[
-        bool, typer.Option(help="Leave out scans that cannot be read.")
-    ] = False,
-    workers: Workers = 2,
-    quiet: Quiet = False,
-) -> None:
-    """Cross-validate a recipe on a cohort: patient-grouped folds, fresh weights in each.
-
-    The CSV names one scan per row: its path (relative to the CSV), the patient it belongs to, and
-    the label 0 or 1. A column "split" with train or test keeps the test rows untouched until the
-    end. A killed run goes on where it was when the same command is given again.
-    """
-    from squeezect.cohorts.layouts import detect_layout, read_dataset
-    from squeezect.training import Recipe, cross_validate, train_on_patches
-
-    plan = Recipe.load(recipe, folds=folds, epochs=epochs, seed=seed)
-    who = read_dataset(cohort)
-    if detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches:
-        with Bars(quiet=quiet) as bars:
-            train_on_patches(who, plan, out, progress=bars)
-        typer.echo(f"run in {out}; next: squeezect evaluate {out}")
-        return
-    with Bars(quiet=quiet) as bars:
-        cross_validate(
-            who,
-            plan,
-            out,
-            store=store,
-            workers=workers,
-            skip_unreadable=skip_unreadable,
-            progress=bars,
-        )
-    typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+app.command()(train)
 
 
 app.command()(ablate)

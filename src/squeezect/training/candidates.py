@@ -11,19 +11,27 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
-from squeezect.training.crossval import TARGET_SENSITIVITY, claim, write_csv, write_json
+from squeezect.training.crossval import TARGET_SENSITIVITY
 from squeezect.training.fold import RESUME_FILE, fit, precision_of
 from squeezect.training.module import Task
 from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
+from squeezect.training.run_folder import claim, write_csv, write_json
+from squeezect.training.seen import Seen
+from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.watch import Watch
 
 VIEWS = 8
 
 
 def train_on_patches(
-    cohort: Cohort, recipe: Recipe, folder: Path, *, progress: Progress = silent
+    cohort: Cohort,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    source: Source | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Train on the patches of split ``train`` and judge on those of split ``test``.
 
@@ -34,6 +42,7 @@ def train_on_patches(
         cohort: patches, see `read_patch_lists`.
         recipe: what to do.
         folder: the run folder; resumed if it holds this very run.
+        source: networks to start from, for fine-tuning.
         progress: who is told.
 
     Returns:
@@ -41,11 +50,19 @@ def train_on_patches(
 
     Raises:
         CohortError: `unreadable-patch`.
-        RecipeError: `other-run`.
+        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
+        CheckpointError: `weights-do-not-fit`.
     """
-    stamp = {"cohort": cohort.digest, "recipe": recipe.model_dump(mode="json")}
+    rehearse(recipe, source)
+    stamp = {
+        "cohort": cohort.digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "source": source.digest if source else None,
+    }
     learn = [case for case in cohort.cases if case.split != "test"]
     judged = [case for case in cohort.cases if case.split == "test"]
+    judges = {pseudonym(case.patient): case.row for case in judged}
+    start = Start(source.donor(0, judges), recipe) if source else None
     train, held = read_patches(learn), read_patches(judged)
     claim(folder, stamp)
     fold = folder / "fold-0"
@@ -53,7 +70,7 @@ def train_on_patches(
         fold.mkdir(exist_ok=True)
         sampler = BatchSampler(len(learn), batch_size=recipe.batch_size, seed=recipe.seed)
         batches = patch_loader(train, sampler)
-        task = Task(recipe, seed=recipe.seed, steps=recipe.epochs * len(sampler))
+        task = Task(recipe, seed=recipe.seed, steps=recipe.epochs * len(sampler), prime=start)
         watch = Watch(fold, labels=[], stage="patches", progress=progress)
         fit(task, watch, batches, None)
         facts = {"train": len(learn), "epochs": len(watch.rows), "precision": precision_of(recipe)}
@@ -63,7 +80,10 @@ def train_on_patches(
             preparation=recipe.preparation,
             recipe=recipe.model_dump(mode="json"),
             trained_on=facts,
+            lineage=start.lineage if start else (),
         )
+        own = {pseudonym(case.patient) for case in learn}
+        Seen.of(own, *((start.donor.seen,) if start else ())).save(fold)
         Checkpoint(card, watch.best).save(fold)
         (fold / RESUME_FILE).unlink(missing_ok=True)
     probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)

@@ -4,22 +4,17 @@ A run folder is written step by step and can be killed at any of them; the same 
 The test part is only opened after the last fold has been trained.
 """
 
-import json
-import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from squeezect import __version__
-from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, write_atomically
+from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort, Folds, make_folds
-from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
+from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.nodules import Bank
 from squeezect.scan import pseudonym
@@ -29,12 +24,12 @@ from squeezect.training.insertion import open_bank
 from squeezect.training.prepared import Prepared, case_key, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
+from squeezect.training.run_folder import claim, write_csv, write_json
+from squeezect.training.seen import Seen
+from squeezect.training.starting import Source, Start, rehearse
 
-OTHER_RUN = Code(
-    "other-run",
-    "The run folder holds a run of another cohort or recipe.",
-    "name another folder with --out, or delete this one",
-)
+__all__ = ["TARGET_SENSITIVITY", "claim", "cross_validate", "write_csv", "write_json"]
+
 UNPREPARED = Code(
     "unprepared-scans",
     "Scans of the cohort cannot be read or prepared.",
@@ -54,6 +49,7 @@ class Run:
         folder: where it is written.
         volumes: prepared volumes of the cases.
         folds: who is in which part.
+        source: networks that folds start from; None for fresh weights.
     """
 
     cohort: Cohort
@@ -61,6 +57,7 @@ class Run:
     folder: Path
     volumes: Prepared
     folds: Folds
+    source: Source | None = None
 
     def key(self, case: Case) -> str:
         """The key of a case's volume."""
@@ -71,8 +68,20 @@ class Run:
         cases = [self.cohort.case(row) for row in rows]
         return Part([self.key(c) for c in cases], [_label(c.label) for c in cases])
 
+    def start(self, k: int) -> Start | None:
+        """What fold `k` starts from; None for fresh weights."""
+        if self.source is None:
+            return None
+        return Start(self.source.donor(k, judged_by(self.folds, k)), self.recipe)
 
-def cross_validate(
+
+def judged_by(folds: Folds, k: int) -> dict[str, int]:
+    """Pseudonyms of the patients that judge fold `k`, the test part among them; a row of each."""
+    rows = (*folds.folds[k].validation, *folds.test)
+    return {folds.patients[row]: row for row in reversed(rows)}
+
+
+def cross_validate(  # noqa: PLR0913
     cohort: Cohort,
     recipe: Recipe,
     folder: Path,
@@ -81,12 +90,15 @@ def cross_validate(
     workers: int = 1,
     skip_unreadable: bool = False,
     allow_leaks: bool = False,
+    source: Source | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
 
-    Each fold's network starts from fresh weights, learns from the fold's training patients, chooses
-    its epoch on its tuning patients and is judged on its validation patients, whom it never saw.
+    Each fold's network starts from fresh weights (fine-tuning, from those of a network that has
+    seen none of the patients that judge the fold), learns from the fold's training patients,
+    chooses its epoch on its tuning patients and is judged on its validation patients, whom it never
+    saw.
     Networks of all folds are then averaged on the test part, if the cohort has one.
 
     Args:
@@ -97,6 +109,7 @@ def cross_validate(
         workers: processes that prepare scans.
         skip_unreadable: leave out scans that cannot be prepared (recorded) instead of refusing.
         allow_leaks: train although parts share something (recorded) instead of refusing.
+        source: networks to start from, for fine-tuning.
         progress: who is told.
 
     Returns:
@@ -105,14 +118,20 @@ def cross_validate(
     Raises:
         CohortError: too few patients for the folds; `leak`, if parts share a patient, a series, a
             file or copies of a volume.
-        RecipeError: `other-run`.
+        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
+        CheckpointError: `weights-do-not-fit`.
         PreparationError: `unprepared-scans`.
     """
-    make_folds(cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction)
+    drawn = _drawn(cohort, recipe)
+    if source is not None:
+        for k in range(recipe.folds):
+            source.donor(k, judged_by(drawn, k))
+    rehearse(recipe, source)
     stamp = {
         "cohort": cohort.digest,
         "recipe": recipe.model_dump(mode="json"),
         "skip_unreadable": skip_unreadable,
+        "source": source.digest if source else None,
     }
     claim(folder, stamp)
     volumes, failed = prepare_cohort(
@@ -122,17 +141,21 @@ def cross_validate(
         raise _unprepared(cohort, failed)
     cohort = cohort.without(set(failed))
     skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
-    folds = make_folds(
-        cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
-    )
+    folds = _drawn(cohort, recipe)
     write_json(folder / "folds.json", folds.as_dict())
     audit_parts(cohort, folds, volumes, folder, allow_leaks=allow_leaks)
-    run = Run(cohort, recipe, folder, volumes, folds)
+    run = Run(cohort, recipe, folder, volumes, folds, source)
     for k in range(recipe.folds):
         _train(run, k, progress)
     predictions = _predict(run, progress)
     _finish(run, predictions, stamp, skipped)
     return folder
+
+
+def _drawn(cohort: Cohort, recipe: Recipe) -> Folds:
+    return make_folds(
+        cohort, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
+    )
 
 
 def audit_parts(
@@ -149,23 +172,6 @@ def audit_parts(
         found.require_ok()
 
 
-def claim(folder: Path, stamp: Mapping[str, object]) -> None:
-    """Write who owns the folder, or check that this run does."""
-    path = folder / "run.json"
-    if path.exists():
-        found = json.loads(path.read_text("utf-8"))
-        differing = [key for key in stamp if found.get(key) != stamp[key]]
-        if differing:
-            raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
-        return
-    if folder.exists() and any(folder.iterdir()):
-        raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"status": "training", "version": __version__, **stamp})
-    write_json(folder / "environment.json", environment())
-    write_json(folder / "recipe.json", stamp["recipe"])
-
-
 def _unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
     row, error = next(iter(failed.items()))
     more = f" (and {len(failed) - 1} more cases)" if len(failed) > 1 else ""
@@ -180,6 +186,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         return
     fold = run.folds.folds[k]
     stage = f"fold {k + 1} of {run.recipe.folds}"
+    start = run.start(k)
     weights, facts = train_fold(
         run.recipe,
         run.volumes,
@@ -189,14 +196,20 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         seed=run.recipe.seed * 1000 + k,
         stage=stage,
         progress=progress,
+        prime=start,
     )
     facts |= {"train": len(fold.train), "tune": len(fold.tune), "fold": k}
+    own = {run.folds.patients[row] for row in (*fold.train, *fold.tune)}
+    if start:
+        known = set(start.donor.seen.patients)
+        facts["tune_seen_before"] = len({run.folds.patients[r] for r in fold.tune} & known)
     card = Card(
         model=run.recipe.model,
         options=run.recipe.model_options,
         preparation=run.recipe.preparation,
         recipe=run.recipe.model_dump(mode="json"),
         trained_on=facts,
+        lineage=start.lineage if start else (),
     )
     checkpoint = Checkpoint(card, weights)
     probability = predict_part(checkpoint.build(), run.volumes, run.part(fold.validation))
@@ -206,6 +219,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     if len(set(labels.tolist())) == 2:
         scores = {"validation_auc": roc_auc(labels, probability).value}
         checkpoint = Checkpoint(card.model_copy(update={"scores": scores}), weights)
+    Seen.of(own, *((start.donor.seen,) if start else ())).save(folder)
     checkpoint.save(folder)
     (folder / RESUME_FILE).unlink(missing_ok=True)
 
@@ -286,35 +300,5 @@ def _finish(
     )
 
 
-def environment() -> dict[str, object]:
-    """Versions and hardware that a result depends on."""
-    packages = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "zarr", "pydicom")
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "squeezect": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        **{name: version(name) for name in packages},
-    }
-
-
-def discard_store(folder: Path) -> None:
-    """Delete the prepared volumes inside a run folder; they can be made again."""
-    shutil.rmtree(folder / "store", ignore_errors=True)
-
-
 def _label(label: int | None) -> int:
     return -1 if label is None else label
-
-
-def write_json(path: Path, data: object) -> None:
-    """Write JSON so that it is whole or not there."""
-    write_atomically(path, json.dumps(data, indent=1).encode())
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table so that it is whole or not there."""
-    write_atomically(path, table.to_csv(index=False).encode())

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from squeezect.models import Classifier
 from squeezect.nodules import Bank
 from squeezect.training.data import Batches, EpochSampler, Volumes, loader
 from squeezect.training.memory import keep_freed_memory
@@ -55,7 +56,7 @@ def precision_of(recipe: Recipe) -> str:
     )
 
 
-def train_fold(
+def train_fold(  # noqa: PLR0913
     recipe: Recipe,
     store: Prepared,
     folder: Path,
@@ -65,6 +66,7 @@ def train_fold(
     seed: int,
     stage: str,
     progress: Progress,
+    prime: Callable[[Classifier], object] | None = None,
 ) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
     """Train one fold, resuming from ``last.ckpt`` in `folder` if a run was killed there.
 
@@ -77,6 +79,7 @@ def train_fold(
         seed: of this fold.
         stage: what progress calls it.
         progress: who is told.
+        prime: gives the fresh network the weights to start from, or None to start afresh.
 
     Returns:
         The kept weights, and facts for the card: epochs run, the epoch kept, precision.
@@ -101,7 +104,7 @@ def train_fold(
         batch_size=recipe.batch_size,
     )
     steps = recipe.epochs * len(learning)
-    task = Task(recipe, seed=seed, steps=steps)
+    task = Task(recipe, seed=seed, steps=steps, prime=prime)
     watch = Watch(folder, labels=list(tune.labels), stage=stage, progress=progress)
     fit(task, watch, learning, tuning if len(tune.keys) else None)
     return watch.best, {

@@ -1,6 +1,7 @@
 """One network under one recipe: loss, optimiser, schedule and the weights that are kept."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -9,6 +10,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from squeezect.models import Classifier, create_model
+from squeezect.training.freezing import freeze, still
 from squeezect.training.pointing import pointing_loss, shape_of
 from squeezect.training.recipe import Recipe
 from squeezect.training.turning import turn
@@ -27,15 +29,29 @@ class Task(lightning.LightningModule):
         recipe: what to do.
         seed: decides the initial weights and, with the epoch, dropout.
         steps: optimiser steps of the whole training, for the schedule.
+        prime: gives the fresh network the weights to start from, or None to start afresh.
+
+    Raises:
+        RecipeError: `unknown-layer`, `all-frozen`.
     """
 
-    def __init__(self, recipe: Recipe, *, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        seed: int,
+        steps: int,
+        prime: Callable[[Classifier], object] | None = None,
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.seed = seed
         self.steps = steps
         torch.manual_seed(seed)
         self.model: Classifier = create_model(recipe.model, options=recipe.model_options)
+        if prime is not None:
+            prime(self.model)
+        freeze(self.model, recipe.freeze)
         self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average: nn.Module | None = None
         if recipe.average_weights:
@@ -57,6 +73,8 @@ class Task(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, so that a resumed run repeats an uninterrupted one."""
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        for norm in still(self.model, self.recipe.freeze):
+            norm.eval()
 
     def training_step(self, batch: Batch, _index: int) -> dict[str, torch.Tensor]:
         """Loss and number of right answers of one batch."""
@@ -105,14 +123,15 @@ class Task(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser, and its schedule by step."""
         recipe = self.recipe
+        learning = [p for p in self.model.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in self.model.parameters() if p.ndim > 1]},
+            {"params": [p for p in learning if p.ndim > 1]},
             # Biases and norms are not decayed: shrinking them does not limit the network.
-            {"params": [p for p in self.model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
         ]
         if recipe.optimiser == "adam":
             optimiser: torch.optim.Optimizer = torch.optim.Adam(
-                self.model.parameters(),
+                learning,
                 lr=recipe.learning_rate,
                 weight_decay=recipe.weight_decay,
                 fused=True,

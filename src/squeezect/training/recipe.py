@@ -128,6 +128,7 @@ class Recipe(BaseModel):
         mixup: shape of the beta distribution that mixes pairs of a batch, 0 for no mixing (Zhang
             et al., "mixup: Beyond empirical risk minimization", 2018).
         patience: epochs without a better tuning loss before stopping; 0 never stops early.
+        freeze: layers that keep their weights, by name or pattern; for fine-tuning.
         precision: ``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor has it).
         seed: decides folds, weights, order, augmentation and dropout.
     """
@@ -157,6 +158,7 @@ class Recipe(BaseModel):
     turning: Turning | None = None
     mixup: float = Field(default=0.0, ge=0, le=5)
     patience: int = Field(default=0, ge=0)
+    freeze: tuple[str, ...] = ()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0)
 

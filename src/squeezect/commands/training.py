@@ -1,0 +1,85 @@
+"""squeezect train: a recipe on a cohort."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from squeezect.commands.terminal import Bars, Quiet, Workers
+
+
+def train(
+    cohort: Annotated[
+        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
+    ],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="modern, paper, nodule, or a .toml file.")
+    ] = "modern",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")] = Path(
+        "runs/latest"
+    ),
+    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=1e-12, help="Learning rate, instead of the recipe's.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    patience: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="Fine-tune: run, checkpoint or shipped weights to start from."),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer that keeps its weights, or a pattern (fire*); repeatable."),
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option(help="Leave out scans that cannot be read.")
+    ] = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Cross-validate a recipe on a cohort: patient-grouped folds, fresh weights in each.
+
+    The CSV names one scan per row: its path (relative to the CSV), the patient it belongs to, and
+    the label 0 or 1. A column "split" with train or test keeps the test rows untouched until the
+    end. A killed run goes on where it was when the same command is given again.
+
+    Fine-tuning: --from RUN --lr 1e-6 starts every fold from a network of RUN that has seen none of
+    the patients who judge the fold, and refuses if there is none.
+    """
+    from squeezect.cohorts.layouts import detect_layout, read_dataset
+    from squeezect.training import Recipe, cross_validate, train_on_patches
+    from squeezect.training.starting import Source
+
+    plan = Recipe.load(
+        recipe,
+        folds=folds,
+        epochs=epochs,
+        seed=seed,
+        learning_rate=lr,
+        batch_size=batch_size,
+        patience=patience,
+        freeze=freeze or None,
+    )
+    source = Source.open(from_) if from_ else None
+    who = read_dataset(cohort)
+    if detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches:
+        with Bars(quiet=quiet) as bars:
+            train_on_patches(who, plan, out, source=source, progress=bars)
+        typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+        return
+    with Bars(quiet=quiet) as bars:
+        cross_validate(
+            who,
+            plan,
+            out,
+            store=store,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            source=source,
+            progress=bars,
+        )
+    typer.echo(f"run in {out}; next: squeezect evaluate {out}")

@@ -1,0 +1,68 @@
+"""A run folder: whose it is, what it depends on, and files that are whole or not there."""
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from squeezect import __version__
+from squeezect.checkpoint import write_atomically
+from squeezect.errors import Code, RecipeError
+
+OTHER_RUN = Code(
+    "other-run",
+    "The run folder holds a run of another cohort or recipe.",
+    "name another folder with --out, or delete this one",
+)
+
+
+def claim(folder: Path, stamp: Mapping[str, object]) -> None:
+    """Write who owns the folder, or check that this run does."""
+    path = folder / "run.json"
+    if path.exists():
+        found = json.loads(path.read_text("utf-8"))
+        differing = [key for key in stamp if found.get(key) != stamp[key]]
+        if differing:
+            raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"status": "training", "version": __version__, **stamp})
+    write_json(folder / "environment.json", environment())
+    write_json(folder / "recipe.json", stamp["recipe"])
+
+
+def environment() -> dict[str, object]:
+    """Versions and hardware that a result depends on."""
+    packages = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "zarr", "pydicom")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "squeezect": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        **{name: version(name) for name in packages},
+    }
+
+
+def discard_store(folder: Path) -> None:
+    """Delete the prepared volumes inside a run folder; they can be made again."""
+    shutil.rmtree(folder / "store", ignore_errors=True)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write JSON so that it is whole or not there."""
+    write_atomically(path, json.dumps(data, indent=1).encode())
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table so that it is whole or not there."""
+    write_atomically(path, table.to_csv(index=False).encode())
