@@ -199,6 +199,9 @@ def test_bad_cohorts_are_refused_before_anything_is_written(run_cli, chest, tmp_
     [
         (("train", "{cohort}", "--recipe", "best"), "unknown-recipe"),
         (("train", "{nowhere}"), None),
+        (("search", "{cohort}", "--space", "everything"), "unknown-space"),
+        (("search", "{cohort}", "--recipe", "best"), "unknown-recipe"),
+        (("search", "{nowhere}"), None),
         (("evaluate", "{nowhere}"), "no-predictions"),
         (("predict", "{nowhere}", "{chest}"), "no-run"),
         (("export", "{nowhere}"), "no-run"),
@@ -290,7 +293,9 @@ def test_models_are_listed_with_their_size(run_cli):
     assert paper["parameters"] == 1_861_186
 
 
-@pytest.mark.parametrize("verb", ["demo", "inspect", "prepare", "models", "train", "audit"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "inspect", "prepare", "models", "train", "search", "audit"]
+)
 def test_help_of_every_verb_explains_itself(run_cli, verb):
     result = run_cli(verb, "--help")
     assert result.code == 0

@@ -9,6 +9,7 @@ import typer
 
 from squeezect import __version__
 from squeezect.commands.ablating import ablate
+from squeezect.commands.searching import search
 from squeezect.commands.terminal import (
     Bars,
     Json,
@@ -131,6 +132,7 @@ app.command()(train)
 
 
 app.command()(ablate)
+app.command()(search)
 
 
 @app.command()

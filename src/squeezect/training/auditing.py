@@ -51,13 +51,13 @@ def audit_prepared(
     Returns:
         The audit, and facts about how copies were looked for.
     """
-    prints = _prints(cohort, volumes)
+    prints = fingerprints_of(cohort, volumes)
     rules = AuditRules(alike=SURELY_ALIKE)
     found = audit_folds(cohort, folds, fingerprints=prints, rules=rules)
     return found, {"exact_copies_only": len(cohort) > MOST_COMPARED}
 
 
-def _prints(cohort: Cohort, volumes: Prepared) -> dict[str, bytes]:
+def fingerprints_of(cohort: Cohort, volumes: Prepared) -> dict[str, bytes]:
     """Fingerprints by voxels: of all volumes, or only of equal ones where there are too many."""
     how = volumes.preparation
     read = {c.voxels: volumes.read(case_key(c, how)).values for c in cohort.cases}

@@ -16,7 +16,6 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort, Folds, make_folds
 from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
-from squeezect.nodules import Bank
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_prepared
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
@@ -73,6 +72,16 @@ class Run:
         if self.source is None:
             return None
         return Start(self.source.donor(k, judged_by(self.folds, k)), self.recipe)
+
+    def learning(self, rows: Sequence[int]) -> Part:
+        """A training part: with real nodules to insert, if the recipe names a bank of them.
+
+        None of them is of a patient of the cohort who is not in this part.
+        """
+        known = {pseudonym(self.cohort.case(row).patient) for row in rows}
+        everyone = {pseudonym(case.patient) for case in self.cohort.cases}
+        bank = open_bank(self.recipe.insertion, without=everyone - known)
+        return replace(self.part(rows), bank=bank)
 
 
 def judged_by(folds: Folds, k: int) -> dict[str, int]:
@@ -138,7 +147,7 @@ def cross_validate(  # noqa: PLR0913
         cohort, recipe.preparation, store or folder / "store", workers=workers, progress=progress
     )
     if failed and not skip_unreadable:
-        raise _unprepared(cohort, failed)
+        raise unprepared(cohort, failed)
     cohort = cohort.without(set(failed))
     skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
     folds = _drawn(cohort, recipe)
@@ -172,7 +181,8 @@ def audit_parts(
         found.require_ok()
 
 
-def _unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
+def unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
+    """The error that names the first case that could not be prepared, by its row."""
     row, error = next(iter(failed.items()))
     more = f" (and {len(failed) - 1} more cases)" if len(failed) > 1 else ""
     return PreparationError(
@@ -191,7 +201,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         run.recipe,
         run.volumes,
         folder,
-        train=replace(run.part(fold.train), bank=_bank(run, fold.train)),
+        train=run.learning(fold.train),
         tune=run.part(fold.tune),
         seed=run.recipe.seed * 1000 + k,
         stage=stage,
@@ -222,13 +232,6 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     Seen.of(own, *((start.donor.seen,) if start else ())).save(folder)
     checkpoint.save(folder)
     (folder / RESUME_FILE).unlink(missing_ok=True)
-
-
-def _bank(run: Run, learning: Sequence[int]) -> Bank | None:
-    """Real nodules to insert: none of a patient of the cohort who is not in the training part."""
-    known = {pseudonym(run.cohort.case(row).patient) for row in learning}
-    everyone = {pseudonym(case.patient) for case in run.cohort.cases}
-    return open_bank(run.recipe.insertion, without=everyone - known)
 
 
 def _rows(

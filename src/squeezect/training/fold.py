@@ -85,6 +85,22 @@ def train_fold(  # noqa: PLR0913
         The kept weights, and facts for the card: epochs run, the epoch kept, precision.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    learning, tuning = batches(recipe, store, train=train, tune=tune, seed=seed)
+    steps = recipe.epochs * len(learning)
+    task = Task(recipe, seed=seed, steps=steps, prime=prime)
+    watch = Watch(folder, labels=list(tune.labels), stage=stage, progress=progress)
+    fit(task, watch, learning, tuning)
+    return watch.best, {
+        "epochs": len(watch.rows),
+        "kept_epoch": watch.best_epoch,
+        "precision": precision_of(recipe),
+    }
+
+
+def batches(
+    recipe: Recipe, store: Prepared, *, train: Part, tune: Part, seed: int
+) -> tuple[Batches, Batches | None]:
+    """Training batches as a recipe wants them, and those of the tuning part if there is one."""
     sampler = EpochSampler(
         train.labels,
         seed=seed,
@@ -98,20 +114,14 @@ def train_fold(  # noqa: PLR0913
         sampler,
         batch_size=recipe.batch_size,
     )
+    if not tune.keys:
+        return learning, None
     tuning = loader(
         Volumes(store, tune.keys, tune.labels),
         EpochSampler(tune.labels, shuffle=False),
         batch_size=recipe.batch_size,
     )
-    steps = recipe.epochs * len(learning)
-    task = Task(recipe, seed=seed, steps=steps, prime=prime)
-    watch = Watch(folder, labels=list(tune.labels), stage=stage, progress=progress)
-    fit(task, watch, learning, tuning if len(tune.keys) else None)
-    return watch.best, {
-        "epochs": len(watch.rows),
-        "kept_epoch": watch.best_epoch,
-        "precision": precision_of(recipe),
-    }
+    return learning, tuning
 
 
 def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> None:

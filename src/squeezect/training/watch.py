@@ -122,7 +122,7 @@ class Watch(lightning.Callback):
             "tune_loss": float(-log_p[np.arange(len(logits)), self.labels].mean()),
             "tune_accuracy": float((logits.argmax(1) == self.labels).mean()),
         }
-        if len(set(self.labels.tolist())) == 2:
+        if len(set(self.labels.tolist())) == 2 and np.isfinite(logits).all():
             score = logits[:, 1] - logits[:, 0]
             rows["tune_auc"] = float(roc_auc_score(self.labels, score))
         return rows
