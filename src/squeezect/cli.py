@@ -158,9 +158,14 @@ def audit(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder, or with --weights a data set.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder; or a data set, with --weights or --froc.")
+    ],
     weights: Annotated[
         str | None, typer.Option(help="Shipped weights, or a run, to score on a data set.")
+    ] = None,
+    froc: Annotated[
+        Path | None, typer.Option(help="Marks to score by the rules of LUNA16; a CSV.")
     ] = None,
     out: Out = None,
     sensitivity: Annotated[
@@ -172,9 +177,18 @@ def evaluate(
 
     With --weights, RUN is a data set instead, such as a folder of patches with lists of lines
     "path label", and the weights are scored on all of it.
+
+    With --froc MARKS.csv (seriesuid, coordX, coordY, coordZ, probability), RUN is the folder of
+    LUNA16's tables seriesuids.csv, annotations.csv and annotations_excluded.csv; the marks get
+    their FROC and competition metric (CPM) by the official rules, and a page with --out.
     """
     from squeezect.evaluation import evaluate as judge
+    from squeezect.evaluation import evaluate_marks
 
+    if froc is not None:
+        marks = evaluate_marks(froc, run, out=out)
+        show(marks.as_dict()) if json_ else typer.echo(str(marks))
+        return
     if weights is not None:
         from squeezect.publishing.scores import score_weights
 

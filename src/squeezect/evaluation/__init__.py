@@ -22,6 +22,7 @@ from squeezect.evaluation.compare import (
 )
 from squeezect.evaluation.curves import Curve, precision_recall_curve, roc_curve
 from squeezect.evaluation.decisions import Confusion, DecisionScores, decision_scores
+from squeezect.evaluation.detection import Detection, evaluate_marks
 from squeezect.evaluation.estimates import Estimate, wilson
 from squeezect.evaluation.froc import Froc, score_froc
 from squeezect.evaluation.judging import judge
@@ -59,6 +60,7 @@ __all__ = [
     "Confusion",
     "Curve",
     "DecisionScores",
+    "Detection",
     "Estimate",
     "Evaluation",
     "Froc",
@@ -85,6 +87,7 @@ __all__ = [
     "cross_fitted_thresholds",
     "decision_scores",
     "evaluate",
+    "evaluate_marks",
     "fit_calibrator",
     "guessing",
     "holm",
