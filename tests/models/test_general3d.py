@@ -42,7 +42,12 @@ def test_parameters_and_shapes_are_those_of_the_figure():
     assert pools == [(64, 3, 32, 32), (128, 3, 16, 16), (256, 3, 8, 8)]
     assert flat == [49_152]
     assert counted(model) == 51_707_010
-    assert describe("general3d").parameters == 51_707_010 - 128
+    card = describe("general3d")
+    assert card.parameters == 51_707_010 - 128
+    assert card.with_statistics == 51_707_010
+    assert "51,707,010 parameters counted as Keras does" in str(card)
+    paper = describe("squeezenet3d")
+    assert paper.with_statistics == paper.parameters
 
 
 def test_the_norm_is_over_columns():

@@ -22,6 +22,8 @@ class ModelCard:
         smallest: smallest shape [z, y, x] that it takes.
         localises: whether it tells where its answer comes from; None if it cannot be made here.
         parameters: trainable ones, with two classes and default options; None likewise.
+        with_statistics: parameters and the running statistics of norms, as Keras and the paper
+            count them; None likewise.
         gflop: multiply-adds counted twice, forward, on one volume of `input`, in 10^9; None
             likewise.
         problem: why it cannot be made here, with the remedy; empty if it can.
@@ -34,6 +36,7 @@ class ModelCard:
     smallest: Shape
     localises: bool | None = None
     parameters: int | None = None
+    with_statistics: int | None = None
     gflop: float | None = None
     problem: str = ""
 
@@ -47,6 +50,8 @@ class ModelCard:
             return f"{self.name:<20} {idea}: {self.problem}"
         shape = " x ".join(map(str, self.input))
         cost = f"{self.parameters:>10,} parameters {self.gflop:>6.1f} GFLOP at {shape:<15}"
+        if self.with_statistics != self.parameters:
+            idea += f"; {self.with_statistics:,} parameters counted as Keras does"
         return f"{self.name:<20} {cost}  {idea}"
 
 
@@ -70,10 +75,13 @@ def describe(name: str) -> ModelCard:
         model = create_model(name).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.empty(1, 1, *card.input))
+    running = [v for k, v in model.named_buffers() if k.endswith(("running_mean", "running_var"))]
+    trained = sum(p.numel() for p in model.parameters())
     return replace(
         card,
         localises=model.localises,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=trained,
+        with_statistics=trained + sum(v.numel() for v in running),
         gflop=counter.get_total_flops() / 1e9,
     )
 
