@@ -66,3 +66,31 @@ def patch_folder(tmp_path):
             lines.append(f"{name}/image_{number}.png {number % 2}")
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture
+def crop_folder(tmp_path):
+    """Forty crops of twenty patients with nodules.csv; bright nodules are of class 1."""
+    import csv
+
+    import SimpleITK
+
+    root = tmp_path / "crops"
+    (root / "images").mkdir(parents=True)
+    lines = [["patient_id", "coordX", "coordY", "coordZ", "diameter_mm", "Diagnosis_value", "file"]]
+    random = np.random.default_rng(0)
+    for number in range(40):
+        label, name = number % 2, f"crop_{number}.nii.gz"
+        z, y, x = np.mgrid[:7, :24, :22] - np.array([3, 11.5, 10.5])[:, None, None, None]
+        inside = (2.5 * z) ** 2 + (0.7 * y) ** 2 + (0.7 * x) ** 2 < 5**2
+        hu = np.where(inside, 150.0 if label else -500.0, -850.0) + random.normal(0, 30, z.shape)
+        image = SimpleITK.GetImageFromArray(hu.astype(np.int16))
+        image.SetSpacing((0.7, 0.7, 2.5))
+        image.SetOrigin((10.0 + number, -40.0, -200.0))
+        SimpleITK.WriteImage(image, str(root / "images" / name))
+        centre = [10 + number + 10.5 * 0.7, -40 + 11.5 * 0.7, -192.5]
+        # The size tells little: a diameter is drawn without a look at the label.
+        lines.append([f"P{number // 2}", *centre, 5 + random.random() * 11, label, name])
+    with (root / "nodules.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    return root

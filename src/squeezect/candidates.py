@@ -112,13 +112,20 @@ def score_patches(
     with torch.inference_mode():
         for start in range(0, len(patches.labels), batch_size):
             batch = patches.tensors(np.arange(len(patches.labels))[start : start + batch_size])
-            answers.append(_mean_view(model, batch.to(device), views))
+            answers.append(mean_view(model, batch.to(device), views))
     return np.concatenate(answers) if answers else np.zeros(0)
 
 
-def _mean_view(
+def mean_view(
     model: "torch.nn.Module", batch: "torch.Tensor", views: int
 ) -> npt.NDArray[np.float64]:
+    """Probability of class 1 of each of a batch: the mean over the first views of it.
+
+    Args:
+        model: the network.
+        batch: (B, 1, z, y, x).
+        views: 1 to 8; four quarter turns within the slices, then those of the mirror image.
+    """
     import torch
 
     total = torch.zeros(len(batch), dtype=torch.float64)

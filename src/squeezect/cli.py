@@ -9,6 +9,7 @@ import typer
 
 from squeezect import __version__
 from squeezect.commands.ablating import ablate
+from squeezect.commands.predicting import candidate, predict
 from squeezect.commands.searching import search
 from squeezect.commands.terminal import (
     Bars,
@@ -171,12 +172,17 @@ def evaluate(
     sensitivity: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="Sensitivity the threshold has to reach.")
     ] = 0.9,
+    label: Annotated[
+        str | None, typer.Option(help="With --weights on crops: column of the label.")
+    ] = None,
     json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Judge a run on cases its networks never saw: scores with intervals, curves, report.
 
-    With --weights, RUN is a data set instead, such as a folder of patches with lists of lines
-    "path label", and the weights are scored on all of it.
+    With --weights, RUN is a data set instead: a folder of patches with lists of lines "path label"
+    (any *.txt), crops with nodules.csv (columns file, patient_id, Diagnosis_value; perhaps
+    diameter_mm and coordX, coordY, coordZ), or a CSV of scans. The weights are scored on all of it.
 
     With --froc MARKS.csv (seriesuid, coordX, coordY, coordZ, probability), RUN is the folder of
     LUNA16's tables seriesuids.csv, annotations.csv and annotations_excluded.csv; the marks get
@@ -192,7 +198,8 @@ def evaluate(
     if weights is not None:
         from squeezect.publishing.scores import score_weights
 
-        scores = score_weights(weights, run, out=out)
+        with Bars(quiet=quiet) as bars:
+            scores = score_weights(weights, run, label=label, out=out, tell=bars)
         show(scores.as_dict()) if json_ else typer.echo(str(scores))
         return
     evaluation = judge(run, target_sensitivity=sensitivity, out=out)
@@ -202,59 +209,8 @@ def evaluate(
         typer.echo(evaluation.summary())
 
 
-@app.command()
-def predict(
-    run: RunPath,
-    scans: Annotated[list[Path], typer.Argument(help="One or more scans.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pages and maps.")] = Path(
-        "predictions"
-    ),
-    series: Series = None,
-    allow: Annotated[
-        list[str] | None, typer.Option(help="Go on in spite of this refusal; repeatable.")
-    ] = None,
-    engine: Annotated[
-        Literal[
-            "auto",
-            "openvino",
-            "openvino-bfloat16",
-            "openvino-float16",
-            "openvino-int8",
-            "onnx",
-            "torch",
-        ],
-        typer.Option(help="What computes."),
-    ] = "auto",
-    json_: Json = False,
-) -> None:
-    """Answer for scans: probability, heat map, pictures and a page for each."""
-    from squeezect.publishing.answers import answer_scans
-
-    answers = answer_scans(run, scans, out, series=series, allow=allow or (), engine=engine)
-    if json_:
-        show({"predictions": [answer.as_dict() for answer in answers]})
-    else:
-        for answer in answers:
-            typer.echo(str(answer), err=answer.error is not None)
-    raise typer.Exit(2 if any(answer.error for answer in answers) else 0)
-
-
-@app.command()
-def candidate(
-    scan: ScanPath,
-    point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
-    weights: Annotated[str, typer.Option(help="Shipped weights, or a run of patches.")] = "nodule",
-    series: Series = None,
-    json_: Json = False,
-) -> None:
-    """Answer for one point of a scan: is there a nodule?
-
-    Works right after install: squeezect candidate patient01/ --point 56.2 86.3 -115.9
-    """
-    from squeezect.publishing.scores import answer_point
-
-    answer = answer_point(weights, scan, point, series=series)
-    show(answer.as_dict()) if json_ else typer.echo(str(answer))
+app.command()(predict)
+app.command()(candidate)
 
 
 @app.command()

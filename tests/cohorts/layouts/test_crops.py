@@ -64,7 +64,9 @@ def test_nodules_are_rows_with_image_and_mask(crops):
         ("P2_R_2", "P2_R_9", "missing-scan", "row 3 of nodules.csv: scan images/P2_R_9.nii.gz"),
         ("1.2.1,14.0", "1.2.1,99.0", "point-outside-scan", "row 2 of nodules.csv: point (99.0"),
         ("1.2.1,14.0", "1.2.1,left", "bad-value", "row 2 of nodules.csv: coordX 'left'"),
-        ("P3,1.2.3", "P3,", "empty-value", "row 4 of nodules.csv: seriesuid is empty"),
+        ("P3,1.2.3", ",1.2.3", "empty-value", "row 4 of nodules.csv: patient_id is empty"),
+        ("patient_id", "who", "missing-column", "nodules.csv lacks the column 'patient_id'"),
+        ("9.0,1,P3", "9.0,two,P3", "bad-value", "row 4 of nodules.csv: Diagnosis_value 'two'"),
     ],
 )
 def test_refusals_name_row_and_file(crops, old, new, code, words):
@@ -83,6 +85,22 @@ def test_a_missing_mask_is_named_and_no_masks_are_no_matter(crops):
         path.unlink()
     (crops / "masks").rmdir()
     assert read_nodule_crops(crops).case(1).mask is None
+
+
+def test_only_patient_label_and_file_are_needed(crops):
+    rows = [(c.patient, c.label, c.scan.name) for c in read_nodule_crops(crops).cases]
+    lines = ["file,truth,patient_id", *(f"{name},{label},{who}" for who, label, name in rows)]
+    (crops / "others.csv").write_text("\n".join(lines).replace(",0,P2", ",,P2") + "\n")
+    (crops / "nodules.csv").unlink()
+    cohort = read_nodule_crops(crops, table="others.csv", label="truth")
+    assert [(c.patient, c.scan.name) for c in cohort.cases] == [
+        (who, name) for who, _, name in rows
+    ]
+    assert [c.label for c in cohort.cases] == [0, 1, None, 1]
+    case = cohort.case(1)
+    assert (case.series, case.point_mm, case.diameter_mm, dict(case.extra)) == ("", None, None, {})
+    with pytest.raises(CohortError, match="missing-column"):
+        read_nodule_crops(crops, table="others.csv")
 
 
 def test_paths_do_not_leave_the_folder(crops):

@@ -1,0 +1,103 @@
+"""The verbs that answer: for whole scans, for points of scans, for crops."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from squeezect.commands.terminal import Json, ScanPath, Series, show
+from squeezect.errors import CheckpointError, Code
+
+if TYPE_CHECKING:
+    from squeezect.publishing.answers import Answer
+    from squeezect.publishing.point_answers import PointAnswer, PointRefusal
+
+NO_SCAN = Code(
+    "no-scan-named",
+    "The command names a run but no scan.",
+    "say squeezect predict RUN SCAN, or squeezect predict --weights NAME SCAN",
+)
+
+Point = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(help="LPS point x y z in mm, for weights that judge points."),
+]
+
+
+def predict(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN] SCAN...", help="Run folder, then scans; with --weights, scans only."
+        ),
+    ],
+    weights: Annotated[
+        str | None, typer.Option(help="Shipped weights (nodule), a run or a checkpoint folder.")
+    ] = None,
+    point: Point = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pages and maps.")] = Path(
+        "predictions"
+    ),
+    series: Series = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="Go on in spite of this refusal; repeatable.")
+    ] = None,
+    engine: Annotated[
+        Literal[
+            "auto",
+            "openvino",
+            "openvino-bfloat16",
+            "openvino-float16",
+            "openvino-int8",
+            "onnx",
+            "torch",
+        ],
+        typer.Option(help="What computes."),
+    ] = "auto",
+    json_: Json = False,
+) -> None:
+    """Answer for scans: probability, heat map, pictures and a page for each.
+
+    Weights that judge points answer for --point of a scan, and those made for crops around nodules
+    for the middle of a crop too; they print a probability and write nothing.
+
+    Examples: squeezect predict runs/mine patient01/
+    squeezect predict --weights nodule patient01/ --point 56.2 86.3 -115.9
+    """
+    from squeezect.publishing.answers import answer_scans
+    from squeezect.publishing.point_answers import answer_points, judges_points
+
+    run, scans = (weights, paths) if weights is not None else (str(paths[0]), paths[1:])
+    if not scans:
+        raise CheckpointError(NO_SCAN, f"no scan is named beside {run}")
+    answers: Sequence[Answer | PointAnswer | PointRefusal]
+    if point is not None or judges_points(run):
+        answers = answer_points(run, scans, point, series=series, allow=allow or ())
+    else:
+        answers = answer_scans(
+            Path(run), scans, out, series=series, allow=allow or (), engine=engine
+        )
+    if json_:
+        show({"predictions": [answer.as_dict() for answer in answers]})
+    else:
+        for answer in answers:
+            typer.echo(str(answer), err=answer.error is not None)
+    raise typer.Exit(2 if any(answer.error for answer in answers) else 0)
+
+
+def candidate(
+    scan: ScanPath,
+    point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
+    weights: Annotated[str, typer.Option(help="Shipped weights, or a run of patches.")] = "nodule",
+    series: Series = None,
+    json_: Json = False,
+) -> None:
+    """Answer for one point of a scan: is there a nodule?
+
+    Works right after install: squeezect candidate patient01/ --point 56.2 86.3 -115.9
+    """
+    from squeezect.publishing.point_answers import answer_point
+
+    answer = answer_point(weights, scan, point, series=series)
+    show(answer.as_dict()) if json_ else typer.echo(str(answer))

@@ -1,0 +1,121 @@
+"""What is at a point of a scan: networks on patches of cubic voxels that are cut around points.
+
+The patch is cut as the card's preparation says (crop ``point``), so any checkpoint of such a
+recipe answers: shipped weights, one fold of a run, or a whole run, whose networks are averaged.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezect.candidates import mean_view, weights_folder
+from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
+from squeezect.errors import CheckpointError, Code, PreparationError
+from squeezect.preparation import Volume, prepare
+from squeezect.preparation.pipeline import NO_POINT
+from squeezect.scan import Scan, Triple
+
+if TYPE_CHECKING:
+    from squeezect.models import Classifier
+
+OTHER_KIND = Code(
+    "weights-of-another-kind",
+    "The weights answer another question than the one that was asked.",
+    "name weights whose card says that they are made for this kind of data",
+)
+VIEWS = 8
+CROP_MM = 150.0
+"""A volume shorter than this along every axis is a crop, whose middle is what it is about."""
+
+
+@dataclass(frozen=True, eq=False)
+class PointClassifier:
+    """Networks that judge what is at a point.
+
+    Args:
+        card: what they have in common.
+        models: one, or those of all folds of a run.
+        threshold: probability from which an answer is called positive.
+
+    Example:
+        >>> classifier = PointClassifier.open("malignancy")             # doctest: +SKIP
+        >>> classifier.at(scan, (56.2, 86.3, -115.9))                   # doctest: +SKIP
+    """
+
+    card: Card
+    models: "tuple[Classifier, ...]"
+    threshold: float
+
+    @classmethod
+    def open(cls, name: str | Path) -> Self:
+        """Load shipped weights by name, a run, or a checkpoint folder by path.
+
+        Raises:
+            CheckpointError: `unknown-weights`, `checkpoint-damaged`, or `weights-of-another-kind`
+                if they are not made for points.
+        """
+        folds = sorted(path.parent for path in Path(name).glob(f"fold-*/{CARD_FILE}"))
+        checkpoints = [Checkpoint.load(folder) for folder in folds or [weights_folder(name)]]
+        card = checkpoints[0].card
+        if not card.preparation.cuts_patches:
+            what = f"weights {str(name)!r} are not made for points: their card has no crop 'point'"
+            raise CheckpointError(OTHER_KIND, what)
+        models = tuple(checkpoint.build() for checkpoint in checkpoints)
+        return cls(card, models, _threshold(Path(name), card))
+
+    @property
+    def views(self) -> int:
+        """Mirrored and turned views of a patch whose mean is its answer, as the recipe has it."""
+        views = self.card.recipe.get("views", VIEWS)
+        return views if isinstance(views, int) else VIEWS
+
+    def prepare(self, scan: Scan, point_mm: Triple | None = None) -> Volume:
+        """The patch that the networks see.
+
+        Args:
+            scan: a chest CT, or a crop of one.
+            point_mm: LPS point (x, y, z) in mm; None for the middle of a crop.
+
+        Raises:
+            PreparationError: `point-outside`, or `no-point` for a scan that is not a crop.
+        """
+        if point_mm is None:
+            extent = np.array(scan.grid.shape) * scan.grid.spacing_mm
+            if extent.max() >= CROP_MM:
+                sides = " x ".join(f"{side:.0f}" for side in extent)
+                raise PreparationError(NO_POINT, f"a scan of {sides} mm is no crop around a nodule")
+            return prepare(scan, self.card.preparation, point_mm=scan.grid.centre_mm)
+        return prepare(scan, self.card.preparation, point_mm=point_mm)
+
+    def score(self, volumes: Sequence[Volume]) -> npt.NDArray[np.float64]:
+        """Probability of class 1 of every patch: the mean over networks and views."""
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        models = [model.eval().to(device) for model in self.models]
+        answers = []
+        with torch.inference_mode():
+            for volume in volumes:
+                batch = torch.from_numpy(volume.values)[None, None].to(device)
+                found = [float(mean_view(model, batch, self.views)[0]) for model in models]
+                answers.append(float(np.mean(found)))
+        return np.array(answers)
+
+    def at(self, scan: Scan, point_mm: Triple | None = None) -> float:
+        """Probability of class 1 at a point; see `prepare` for what is raised."""
+        return float(self.score([self.prepare(scan, point_mm)])[0])
+
+
+def _threshold(run: Path, card: Card) -> float:
+    """The operating point: of the card, or of the run that the networks are the folds of."""
+    chosen = card.thresholds.get("sensitivity-90")
+    try:
+        facts = json.loads((run / "run.json").read_text("utf-8"))
+        return float(facts["thresholds"]["sensitivity-90"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.5 if chosen is None else chosen

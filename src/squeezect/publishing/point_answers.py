@@ -1,0 +1,138 @@
+"""One point of a scan, or one crop around a nodule: what weights say of it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from squeezect.candidates import CandidateClassifier, patch_around
+from squeezect.errors import PreparationError, SqueezeCTError
+from squeezect.points import PointClassifier
+from squeezect.preparation.pipeline import NO_POINT
+from squeezect.publishing.judged import card_of
+from squeezect.reading import read_scan
+from squeezect.scan import Triple
+
+
+@dataclass(frozen=True)
+class PointAnswer:
+    """What weights say of one point of a scan, or of a crop (`point_mm` is None)."""
+
+    weights: str
+    scan: str
+    point_mm: Triple | None
+    probability: float
+    threshold: float
+    statement: str
+    error: None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything as plain JSON."""
+        return {
+            "weights": self.weights,
+            "scan": self.scan,
+            "point_mm": list(self.point_mm) if self.point_mm else None,
+            "probability": self.probability,
+            "threshold": self.threshold,
+            "positive": self.probability >= self.threshold,
+            "statement": self.statement,
+        }
+
+    def __str__(self) -> str:
+        call = "positive" if self.probability >= self.threshold else "negative"
+        where = "middle of the crop"
+        if self.point_mm is not None:
+            x, y, z = self.point_mm
+            where = f"point ({x:.1f}, {y:.1f}, {z:.1f}) mm"
+        return (
+            f"{where}: probability {self.probability:.3f}, {call} at "
+            f"threshold {self.threshold:.3f} ({self.weights})\n{self.statement}"
+        )
+
+
+@dataclass(frozen=True)
+class PointRefusal:
+    """Why there is no answer for a scan."""
+
+    source: Path
+    error: SqueezeCTError
+
+    def as_dict(self) -> dict[str, object]:
+        """The refusal as plain JSON; `source` is the path as the user gave it."""
+        return {"source": str(self.source), "error": dict(self.error.as_dict())}
+
+    def __str__(self) -> str:
+        return f"{self.source}: refused: {self.error}"
+
+
+def judges_points(name: str) -> bool:
+    """Whether weights judge points of scans or patches rather than whole scans."""
+    try:
+        card = card_of(name)
+    except SqueezeCTError:
+        # Whoever opens it says what is wrong.
+        return False
+    return card.preparation.cuts_patches or bool(card.options.get("flat"))
+
+
+def answer_points(
+    name: str,
+    paths: Sequence[Path],
+    point_mm: Triple | None = None,
+    *,
+    series: str | None = None,
+    allow: Collection[str] = (),
+) -> list[PointAnswer | PointRefusal]:
+    """Ask weights about a point of each scan, or about crops; a refusal does not stop the others.
+
+    Raises:
+        CheckpointError: `unknown-weights`.
+    """
+    card_of(name)
+    answers: list[PointAnswer | PointRefusal] = []
+    for path in paths:
+        try:
+            answers.append(answer_point(name, path, point_mm, series=series, allow=allow))
+        except SqueezeCTError as error:
+            answers.append(PointRefusal(path, error))
+    return answers
+
+
+def answer_point(
+    name: str,
+    path: Path,
+    point_mm: Triple | None = None,
+    *,
+    series: str | None = None,
+    allow: Collection[str] = (),
+) -> PointAnswer:
+    """Read a scan or a crop and ask weights about a point of it.
+
+    Args:
+        name: shipped weights, a run or a checkpoint folder.
+        path: the scan or crop.
+        point_mm: LPS point (x, y, z) in mm; None for the middle of a crop, which only weights for
+            points of 3D patches take.
+        series: series to read where a folder holds several.
+        allow: codes of refusals to go on in spite of.
+
+    Raises:
+        ReadingError: if the scan cannot be read.
+        PreparationError: `point-outside` or `no-point`.
+        CheckpointError: `unknown-weights`.
+    """
+    card = card_of(name)
+    cuts = card.preparation.cuts_patches
+    # A crop around a nodule may hold two slices or one.
+    passed = (*allow, "too-few-slices") if cuts else allow
+    scan = read_scan(path, series=series, allow=passed)
+    if cuts:
+        points = PointClassifier.open(name)
+        probability, threshold = points.at(scan, point_mm), points.threshold
+    elif point_mm is None:
+        what = f"weights {name!r} judge points of whole scans"
+        raise PreparationError(NO_POINT, what, remedy="give the point with --point x y z")
+    else:
+        candidates = CandidateClassifier.open(name)
+        probability = float(candidates.score(patch_around(scan, point_mm))[0])
+        threshold = candidates.threshold
+    return PointAnswer(name, scan.identity, point_mm, probability, threshold, card.statement)

@@ -1,0 +1,208 @@
+"""Points: any checkpoint of a recipe that cuts patches answers for points and for crops."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from squeezect import cli
+from squeezect.checkpoint import Card, Checkpoint
+from squeezect.errors import CheckpointError, EvaluationError, PreparationError, SqueezeCTError
+from squeezect.models import create_model
+from squeezect.phantom import chest_grid, thorax, write_dicom
+from squeezect.points import PointClassifier
+from squeezect.preparation import Preparation
+from squeezect.publishing.scores import score_weights
+from squeezect.reading import read_scan
+from squeezect.scan import Grid, Scan
+
+OPTIONS = {"width": 0.125, "depth": 2, "stochastic": 0.0, "dropout": 0.0}
+PREPARATION = Preparation(crop="point", size=(8, 16, 16), spacing_mm=1.0, outside="edge")
+
+
+def checkpoint(seed, *, views=8):
+    """A network that has learned nothing but to answer: brighter or darker means class 1."""
+    torch.manual_seed(seed)
+    model = create_model("squeezenet-local", options=OPTIONS)
+    card = Card(
+        model="squeezenet-local",
+        options=OPTIONS,
+        preparation=PREPARATION,
+        recipe={"views": views},
+        thresholds={"sensitivity-90": 0.3},
+    )
+    return Checkpoint(card, model.state_dict())
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return checkpoint(0).save(tmp_path / "weights")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two folds."""
+    for fold in range(2):
+        checkpoint(fold).save(tmp_path / "run" / f"fold-{fold}")
+    facts = {"status": "finished", "thresholds": {"sensitivity-90": 0.4}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        captured = capsys.readouterr()
+        return leaving.value.code or 0, captured.out, captured.err
+
+    return call
+
+
+def test_a_run_answers_with_the_mean_of_its_folds(run, crop_folder):
+    scan = read_scan(crop_folder / "images" / "crop_1.nii.gz")
+    folds = [PointClassifier.open(run / f"fold-{k}").at(scan) for k in range(2)]
+    together = PointClassifier.open(run)
+    assert together.at(scan) == pytest.approx(np.mean(folds), abs=1e-6)
+    assert folds[0] != pytest.approx(folds[1], abs=1e-6)
+    assert together.threshold == 0.4
+    assert PointClassifier.open(run / "fold-0").threshold == 0.3
+
+
+def test_the_answer_does_not_depend_on_how_the_crop_is_mirrored():
+    hu = np.random.default_rng(0).integers(-900, 200, (8, 16, 16)).astype(np.int16)
+    grid = Grid(hu.shape, (1.0, 1.0, 1.0))
+    cases = [np.ascontiguousarray(hu[:, ::a, ::b]) for a in (1, -1) for b in (1, -1)]
+    both = checkpoint(3)
+    whole = PointClassifier(both.card, (both.build(),), 0.5)
+    single = PointClassifier(checkpoint(3, views=1).card, whole.models, 0.5)
+    answers, alone = ([c.at(Scan(h, grid)) for h in cases] for c in (whole, single))
+    assert np.ptp(answers) < 1e-6 < np.ptp(alone)
+
+
+def test_the_middle_of_a_crop_is_asked_about_but_not_the_middle_of_a_chest(weights, crop_folder):
+    classifier = PointClassifier.open(weights)
+    scan = read_scan(crop_folder / "images" / "crop_0.nii.gz")
+    assert classifier.at(scan) == classifier.at(scan, scan.grid.centre_mm)
+    chest = Scan(np.zeros((20, 60, 60), np.int16), Grid((20, 60, 60), (5.0, 5.0, 5.0)))
+    with pytest.raises(PreparationError, match="no-point"):
+        classifier.at(chest)
+    with pytest.raises(PreparationError, match="point-outside"):
+        classifier.at(scan, (500.0, 0.0, 0.0))
+
+
+def test_weights_for_whole_scans_are_not_taken_for_weights_for_points(tmp_path):
+    card = checkpoint(0).card.model_copy(update={"preparation": Preparation()})
+    folder = Checkpoint(card, checkpoint(0).weights).save(tmp_path / "whole")
+    with pytest.raises(CheckpointError, match="weights-of-another-kind"):
+        PointClassifier.open(folder)
+
+
+def test_crops_are_scored_beside_their_diameter(weights, crop_folder, tmp_path):
+    found = score_weights(str(weights), crop_folder, out=tmp_path / "scores").parts["nodules.csv"]
+    classifier = PointClassifier.open(weights)
+    lines = (tmp_path / "scores" / "probabilities.csv").read_text().splitlines()
+    assert len(lines) == 41
+    assert "P3" not in "".join(lines)
+    scan = read_scan(crop_folder / "images" / "crop_7.nii.gz")
+    table = (crop_folder / "nodules.csv").read_text().splitlines()
+    point = tuple(map(float, table[8].split(",")[1:4]))
+    assert float(lines[8].rpartition(",")[2]) == pytest.approx(classifier.at(scan, point), abs=1e-6)
+    assert (found["cases"], found["positives"], found["patients"]) == (40, 20, 20)
+    gap = found["ROC AUC minus that of the diameter"]
+    assert gap.first == found["ROC AUC"].value
+    assert gap.second == found["ROC AUC of the diameter alone"].value
+    assert "allowing for patients" in gap.method
+    text = (tmp_path / "scores" / "scores.md").read_text()
+    assert "| ROC AUC, 6 to 15 mm |" in text
+    assert json.loads((tmp_path / "scores" / "scores.json").read_text())["parts"]["nodules.csv"]
+
+
+def test_crops_need_neither_points_nor_diameters_nor_every_label(weights, crop_folder):
+    rows = [line.split(",") for line in (crop_folder / "nodules.csv").read_text().splitlines()]
+    few = [[r[6], "id-" + r[0], r[5] if k % 10 else "", "kept"] for k, r in enumerate(rows)]
+    few[0] = ["file", "patient_id", "cancer", "remark"]
+    (crop_folder / "nodules.csv").unlink()
+    (crop_folder / "others.csv").write_text("\n".join(map(",".join, few)) + "\n")
+    for place in (crop_folder, crop_folder / "others.csv"):
+        found = score_weights(str(weights), place, label="cancer").parts["others.csv"]
+        assert (found["cases"], found["unlabelled"]) == (36, 4)
+        assert not [name for name in found if "diameter" in name]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("P3,", ",", "row 7 of nodules.csv: patient_id is empty"),
+        (",0,crop_6", ",2,crop_6", "row 7 of nodules.csv: Diagnosis_value 2 is not 0, 1 or empty"),
+        ("crop_6.nii", "crop_66.nii", "row 7 of nodules.csv: scan images/crop_66.nii.gz"),
+        ("P3,23", "P3,999", "row 7 of nodules.csv: point (999"),
+        ("Diagnosis_value", "Diagnosis", "lacks the column 'Diagnosis_value'"),
+        ("coordY", "y", "lacks the column 'coordY'"),
+    ],
+)
+def test_wrong_tables_of_crops_are_refused_by_row_and_column(weights, crop_folder, old, new, words):
+    path = crop_folder / "nodules.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SqueezeCTError) as caught:
+        score_weights(str(weights), crop_folder)
+    assert words in str(caught.value)
+
+
+def test_lists_of_patches_may_have_any_name_and_need_labels(patch_folder):
+    (patch_folder / "train.txt").unlink()
+    (patch_folder / "val.txt").rename(patch_folder / "kept back.txt")
+    (patch_folder / "LICENSE.txt").write_text("Do what you like.\n")
+    scores = score_weights("nodule", patch_folder)
+    assert list(scores.parts) == ["kept back.txt"]
+    lines = (patch_folder / "kept back.txt").read_text().splitlines()
+    lines[4] = lines[4].split()[0]
+    (patch_folder / "kept back.txt").write_text("\n".join(lines))
+    with pytest.raises(SqueezeCTError, match=r"row 5 of kept back\.txt is not a path and a label"):
+        score_weights("nodule", patch_folder)
+    lines[4] += " 7"
+    (patch_folder / "kept back.txt").write_text("\n".join(lines))
+    with pytest.raises(EvaluationError, match=r"row 5 of kept back\.txt: label 7"):
+        score_weights("nodule", patch_folder)
+
+
+def test_weights_are_not_scored_on_data_of_another_kind(
+    weights, crop_folder, patch_folder, tmp_path
+):
+    for name, folder in (("nodule", crop_folder), (str(weights), patch_folder)):
+        with pytest.raises(CheckpointError, match="weights-of-another-kind"):
+            score_weights(name, folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EvaluationError, match="no-lists"):
+        score_weights("nodule", tmp_path / "empty")
+
+
+def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp_path):
+    crop = crop_folder / "images" / "crop_2.nii.gz"
+    code, out, _ = run_cli("predict", "--weights", weights, crop, "--json")
+    (answer,) = json.loads(out)["predictions"]
+    assert code == 0
+    assert answer["probability"] == pytest.approx(PointClassifier.open(weights).at(read_scan(crop)))
+    assert run_cli("predict", weights, crop, "--json")[1] == out
+
+    scan, truth = thorax(1, grid=chest_grid(1, spacing_mm=2.5, thickness_mm=5.0), nodules=1)
+    write_dicom(scan, tmp_path / "chest")
+    point = truth.nodules[0].centre_mm
+    arguments = [tmp_path / "chest", "--point", *point, "--json"]
+    code, out, _ = run_cli("predict", "--weights", "nodule", *arguments)
+    assert code == 0
+    (answer,) = json.loads(out)["predictions"]
+    assert answer["point_mm"] == pytest.approx(point)
+    assert json.loads(run_cli("candidate", *arguments)[1]) == answer
+
+    code, out, err = run_cli("predict", "--weights", "nodule", tmp_path / "chest", crop)
+    assert code == 2
+    assert err.count("[no-point]") == 2
+    code, _, err = run_cli("predict", weights)
+    assert (code, "[no-scan-named]" in err) == (2, True)
