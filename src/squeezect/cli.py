@@ -11,6 +11,7 @@ from squeezect import __version__
 from squeezect.commands.ablating import ablate
 from squeezect.commands.predicting import candidate, predict
 from squeezect.commands.searching import search
+from squeezect.commands.showing_errors import gallery
 from squeezect.commands.terminal import (
     Bars,
     Json,
@@ -209,6 +210,7 @@ def evaluate(
         typer.echo(evaluation.summary())
 
 
+app.command()(gallery)
 app.command()(predict)
 app.command()(candidate)
 

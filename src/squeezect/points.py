@@ -66,7 +66,7 @@ class PointClassifier:
             what = f"weights {str(name)!r} are not made for points: their card has no crop 'point'"
             raise CheckpointError(OTHER_KIND, what)
         models = tuple(checkpoint.build() for checkpoint in checkpoints)
-        return cls(card, models, _threshold(Path(name), card))
+        return cls(card, models, operating_point(Path(name), card))
 
     @property
     def views(self) -> int:
@@ -111,7 +111,7 @@ class PointClassifier:
         return float(self.score([self.prepare(scan, point_mm)])[0])
 
 
-def _threshold(run: Path, card: Card) -> float:
+def operating_point(run: Path, card: Card) -> float:
     """The operating point: of the card, or of the run that the networks are the folds of."""
     chosen = card.thresholds.get("sensitivity-90")
     try:

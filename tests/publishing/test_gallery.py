@@ -1,0 +1,84 @@
+"""The gallery of errors: who is in it, in which order, and that nobody is asked twice."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from squeezect import cli
+from squeezect.cohorts.layouts import read_nodule_crops, read_patch_lists
+from squeezect.publishing.contact_sheet import contact_sheet
+from squeezect.publishing.gallery import find_errors
+from squeezect.publishing.judged import Judged
+
+
+@pytest.fixture
+def answers(patch_folder, tmp_path):
+    """Answers for val.txt: rows 2 and 4 (positive) missed, rows 1 and 3 (negative) alarms."""
+    said = {1: 0.7, 2: 0.1, 3: 0.9, 4: 0.2}
+    lines = [f"val.txt,{row},x,0,{said.get(row, float(row % 2 == 0))}" for row in range(1, 13)]
+    path = tmp_path / "probabilities.csv"
+    path.write_text("\n".join(["list,row,patient,label,probability", *lines]) + "\n")
+    return path
+
+
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leaving:
+        cli.main()
+    return leaving.value.code or 0
+
+
+def test_errors_are_sorted_by_confidence_and_shown(
+    patch_folder, answers, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "gallery"
+    arguments = ["gallery", "nodule", patch_folder, "--answers", answers, "-o", out, "--json"]
+    assert call(monkeypatch, *arguments, "--threshold", 0.5) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in told["false_positives"]] == [3, 1]
+    assert [row["row"] for row in told["false_negatives"]] == [2, 4]
+    assert told == json.loads((out / "gallery.json").read_text())
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == 2
+    assert "val-3" not in page
+    assert call(monkeypatch, *arguments, "--threshold", 0.05) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (len(told["false_positives"]), len(told["false_negatives"])) == (2, 0)
+
+
+def test_answers_for_other_cases_are_refused(patch_folder, answers, tmp_path, monkeypatch, capsys):
+    answers.write_text("".join(answers.read_text().splitlines(keepends=True)[:-1]))
+    code = call(
+        monkeypatch, "gallery", "nodule", patch_folder, "--answers", answers, "-o", tmp_path
+    )
+    assert code == 2
+    assert "[other-answers]" in capsys.readouterr().err
+
+
+def test_the_sheet_shows_patches_as_they_are(patch_folder):
+    cases = read_patch_lists(patch_folder, lists={"val.txt": "test"}).cases[:2]
+    (patch_folder / "sheet.png").write_bytes(contact_sheet(cases, ["dark", "bright"]))
+    sheet = np.asarray(Image.open(patch_folder / "sheet.png"))
+    middles = [sheet[75, 3 + 72 + k * 150] for k in range(2)]
+    assert middles[0] < 80
+    assert middles[1] > 150
+
+
+def test_crops_are_shown_in_three_planes_through_the_nodule(crop_folder, tmp_path):
+    cases = read_nodule_crops(crop_folder).cases[1:2]
+    (tmp_path / "sheet.png").write_bytes(contact_sheet(cases, ["bright nodule"]))
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png")).astype(float)
+    assert sheet.shape[1] > 2.9 * 144
+    for plane in range(3):
+        assert sheet[75, 3 + 72 + plane * 146] > 150
+
+
+def test_cases_without_a_label_are_no_errors(crop_folder):
+    from dataclasses import replace
+
+    cases = [replace(case, label=None) for case in read_nodule_crops(crop_folder).cases]
+    found = find_errors("none", [Judged("nodules.csv", cases, np.full(40, 0.9), 0.5)])
+    assert (found.cases, found.false_positives, found.false_negatives) == (0, [], [])
