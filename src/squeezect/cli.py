@@ -23,7 +23,7 @@ from squeezect.commands.terminal import (
     Workers,
     show,
 )
-from squeezect.commands.training import train
+from squeezect.commands.training import pseudo_label, train
 from squeezect.errors import SqueezeCTError
 
 app = typer.Typer(
@@ -131,6 +131,9 @@ def nodule_bank(
 
 
 app.command()(train)
+
+
+app.command(name="pseudo-label")(pseudo_label)
 
 
 app.command()(ablate)

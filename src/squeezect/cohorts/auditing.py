@@ -135,7 +135,7 @@ def audit_folds(
     folds: Folds,
     *,
     fingerprints: Mapping[str, bytes] | None = None,
-    pseudo_labelled: Sequence[Case] = (),
+    pseudo_labelled: Sequence[Case] | Mapping[int, Sequence[Case]] = (),
     rules: AuditRules | None = None,
 ) -> Audit:
     """Audit every fold of a cohort; see `audit`.
@@ -144,7 +144,8 @@ def audit_folds(
         cohort: the cases.
         folds: their parts.
         fingerprints: by `Case.voxels`.
-        pseudo_labelled: cases that teach by a label that a model gave them, in every fold.
+        pseudo_labelled: cases that teach by a label that a model gave them, in every fold, or by
+            the number of the fold.
         rules: when two things count as one.
 
     Raises:
@@ -152,16 +153,23 @@ def audit_folds(
     """
     rules = rules or AuditRules()
     copies = find.copies_among(fingerprints or {}, rules.alike)
+    by_fold = (
+        pseudo_labelled
+        if isinstance(pseudo_labelled, Mapping)
+        else dict.fromkeys(range(len(folds.folds)), pseudo_labelled)
+    )
+    everyone = {case.voxels: case for cases in by_fold.values() for case in cases}
     found: list[Leak] = []
     sizes: dict[str, int] = {}
     for number, fold in enumerate(folds.folds):
         rows = {part: getattr(fold, part) for part in PARTS} | {"test": folds.test}
         parts = {part: [cohort.case(row) for row in rows[part]] for part in rows}
         sizes = sizes or {part: len(cases) for part, cases in parts.items()}
-        leaks = _leaks(parts, copies, pseudo_labelled, rules)
+        taught = by_fold.get(number, ())
+        leaks = _leaks(parts, copies, taught, rules)
         found += [replace(leak, where=f"fold {number}") for leak in leaks]
     cases = [cohort.case(row) for row in folds.patients]
-    return Audit(tuple(found), sizes, _checked(cases, fingerprints, pseudo_labelled))
+    return Audit(tuple(found), sizes, _checked(cases, fingerprints, tuple(everyone.values())))
 
 
 def _leaks(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from squeezect.commands.terminal import Bars, Quiet, Workers
+from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
 
 
 def train(
@@ -48,11 +48,13 @@ def train(
     end. A killed run goes on where it was when the same command is given again.
 
     Fine-tuning: --from RUN --lr 1e-6 starts every fold from a network of RUN that has seen none of
-    the patients who judge the fold, and refuses if there is none.
+    the patients who judge the fold, and refuses if there is none. A table that squeezect
+    pseudo-label wrote is trained on with its pseudo-labels.
     """
     from squeezect.cohorts.layouts import detect_layout, read_dataset
     from squeezect.training import Recipe, cross_validate, train_on_patches
     from squeezect.training.starting import Source
+    from squeezect.training.teachers import Teachers
 
     plan = Recipe.load(
         recipe,
@@ -80,6 +82,65 @@ def train(
             workers=workers,
             skip_unreadable=skip_unreadable,
             source=source,
+            teachers=Teachers.beside(cohort) if cohort.is_file() else None,
             progress=bars,
         )
     typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+
+
+def pseudo_label(
+    run: Annotated[Path, typer.Argument(help="Run whose networks label.")],
+    unlabelled: Annotated[Path, typer.Argument(help="CSV with scan, patient and empty labels.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, for train.")],
+    cohort: Annotated[
+        Path | None, typer.Option(help="Labelled table, if the labels are not in UNLABELLED.")
+    ] = None,
+    positive_from: Annotated[
+        float, typer.Option(min=0.5, max=1, help="Probability from which a label is positive.")
+    ] = 0.9,
+    negative_to: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Probability up to which it is negative.")
+    ] = 0.1,
+    positive_share: Annotated[
+        float | None,
+        typer.Option(help="Share of positives to keep; that of the labelled scans if not said."),
+    ] = None,
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="Label test scans too; reports will say so.")
+    ] = False,
+    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option(help="Leave scans without label that cannot be read.")
+    ] = False,
+    workers: Workers = 2,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let the networks of a run label scans, and write a table that train learns from as well.
+
+    Every network gives each scan a probability. A fold that is trained on the table learns only
+    from networks that have seen none of the patients who judge it. Sure answers become labels, in
+    a stated ratio of classes, and weigh more from epoch to epoch (Lee 2013). Test scans, and
+    copies of them, are refused unless --transductive asks for them.
+    """
+    from squeezect.cohorts import Cohort
+    from squeezect.training.choosing import parse_rules
+    from squeezect.training.pseudo import pseudo_label as label
+
+    who = Cohort.read(unlabelled, require_labels=False)
+    labelled = Cohort.read(cohort) if cohort else None
+    rules = parse_rules(positive_from, negative_to, positive_share)
+    with Bars(quiet=quiet) as bars:
+        result = label(
+            run,
+            who,
+            out,
+            labelled=labelled,
+            rules=rules,
+            transductive=transductive,
+            store=store,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            progress=bars,
+        )
+    show(result.as_dict()) if json_ else typer.echo(str(result))

@@ -23,6 +23,7 @@ def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[s
     return [
         *_of_guessing(evaluation.headline),
         *_of_few(evaluation.headline),
+        *_of_transduction(evaluation.facts),
         *_of_test(evaluation),
         *_of_folds(evaluation),
         *_of_overfitting(histories),
@@ -134,6 +135,16 @@ def _of_calibration(part: Part) -> list[str]:
     return [
         f"The probabilities are off by {error.value:.2f} on average, more than chance explains"
         f" ({limit:.2f}): do not read them as chances."
+    ]
+
+
+def _of_transduction(facts: Mapping[str, object]) -> list[str]:
+    run = facts.get("run")
+    if not (isinstance(run, Mapping) and run.get("transductive")):
+        return []
+    return [
+        "Transductive: scans of the test part taught these networks through pseudo-labels. The"
+        " scores on it hold for these very scans, not for new ones."
     ]
 
 

@@ -23,7 +23,10 @@ FACTS = {
     "recipe": ("recipe.json", ()),
     "preparation": ("preparation.json", ()),
     "environment": ("environment.json", ()),
-    "run": ("run.json", ("status", "version", "cohort", "cases", "patients", "positives")),
+    "run": (
+        "run.json",
+        ("status", "version", "cohort", "cases", "patients", "positives", "transductive"),
+    ),
 }
 """Files that say what the run was; of each, the keys that are shown (all if none are named)."""
 

@@ -2,9 +2,19 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from squeezect.cohorts import Audit, AuditRules, Cohort, Folds, audit_folds, fingerprint, make_folds
+from squeezect.cohorts import (
+    Audit,
+    AuditRules,
+    Case,
+    Cohort,
+    Folds,
+    audit_folds,
+    fingerprint,
+    make_folds,
+)
 from squeezect.cohorts.layouts import read_dataset
 from squeezect.preparation import Store
 from squeezect.training.prepared import Prepared, case_key
@@ -39,7 +49,12 @@ def audit_cohort(path: Path, *, folds: int = 5, seed: int = 0, store: Path | Non
 
 
 def audit_prepared(
-    cohort: Cohort, folds: Folds, volumes: Prepared
+    cohort: Cohort,
+    folds: Folds,
+    volumes: Prepared,
+    *,
+    taught: Mapping[int, Sequence[Case]] | None = None,
+    transductive: bool = False,
 ) -> tuple[Audit, dict[str, object]]:
     """Look for leaks between the parts, copies of prepared volumes among them.
 
@@ -47,13 +62,17 @@ def audit_prepared(
         cohort: the cases.
         folds: their parts.
         volumes: prepared volumes of all cases.
+        taught: cases that teach by pseudo-labels, by fold.
+        transductive: pseudo-labels of test scans were asked for.
 
     Returns:
         The audit, and facts about how copies were looked for.
     """
     prints = fingerprints_of(cohort, volumes)
-    rules = AuditRules(alike=SURELY_ALIKE)
-    found = audit_folds(cohort, folds, fingerprints=prints, rules=rules)
+    rules = AuditRules(alike=SURELY_ALIKE, transductive=transductive)
+    found = audit_folds(
+        cohort, folds, fingerprints=prints, pseudo_labelled=taught or {}, rules=rules
+    )
     return found, {"exact_copies_only": len(cohort) > MOST_COMPARED}
 
 

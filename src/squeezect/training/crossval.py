@@ -5,14 +5,13 @@ The test part is only opened after the last fold has been trained.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from squeezect import __version__
-from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
+from squeezect.checkpoint import CARD_FILE, Ancestor, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort, Folds, make_folds
 from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
@@ -26,6 +25,8 @@ from squeezect.training.recipe import Recipe
 from squeezect.training.run_folder import claim, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
+from squeezect.training.tables import judged_rows, label_of
+from squeezect.training.teachers import Lesson, Teachers
 
 __all__ = ["TARGET_SENSITIVITY", "claim", "cross_validate", "write_csv", "write_json"]
 
@@ -49,6 +50,8 @@ class Run:
         volumes: prepared volumes of the cases.
         folds: who is in which part.
         source: networks that folds start from; None for fresh weights.
+        lessons: pseudo-labels by fold.
+        teachers: who gave them.
     """
 
     cohort: Cohort
@@ -57,6 +60,8 @@ class Run:
     volumes: Prepared
     folds: Folds
     source: Source | None = None
+    lessons: Mapping[int, Lesson] = field(default_factory=dict)
+    teachers: Teachers | None = None
 
     def key(self, case: Case) -> str:
         """The key of a case's volume."""
@@ -65,7 +70,7 @@ class Run:
     def part(self, rows: Sequence[int]) -> Part:
         """Keys and labels of some rows of the cohort."""
         cases = [self.cohort.case(row) for row in rows]
-        return Part([self.key(c) for c in cases], [_label(c.label) for c in cases])
+        return Part([self.key(c) for c in cases], [label_of(c) for c in cases])
 
     def start(self, k: int) -> Start | None:
         """What fold `k` starts from; None for fresh weights."""
@@ -82,6 +87,13 @@ class Run:
         everyone = {pseudonym(case.patient) for case in self.cohort.cases}
         bank = open_bank(self.recipe.insertion, without=everyone - known)
         return replace(self.part(rows), bank=bank)
+
+    def taught(self, k: int) -> Part:
+        """What fold `k` is fitted to: labelled cases, then pseudo-labelled ones."""
+        own = self.learning(self.folds.folds[k].train)
+        labels = self.lessons[k].labels if k in self.lessons else {}
+        keys = [self.key(self.cohort.case(row)) for row in labels]
+        return Part([*own.keys, *keys], [*own.labels, *labels.values()], own.bank, len(keys))
 
 
 def judged_by(folds: Folds, k: int) -> dict[str, int]:
@@ -100,6 +112,7 @@ def cross_validate(  # noqa: PLR0913
     skip_unreadable: bool = False,
     allow_leaks: bool = False,
     source: Source | None = None,
+    teachers: Teachers | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
@@ -119,6 +132,7 @@ def cross_validate(  # noqa: PLR0913
         skip_unreadable: leave out scans that cannot be prepared (recorded) instead of refusing.
         allow_leaks: train although parts share something (recorded) instead of refusing.
         source: networks to start from, for fine-tuning.
+        teachers: who gave the pseudo-labels in the cohort's table; see `pseudo_label`.
         progress: who is told.
 
     Returns:
@@ -127,7 +141,8 @@ def cross_validate(  # noqa: PLR0913
     Raises:
         CohortError: too few patients for the folds; `leak`, if parts share a patient, a series, a
             file or copies of a volume.
-        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
+        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`;
+            `no-honest-teacher`.
         CheckpointError: `weights-do-not-fit`.
         PreparationError: `unprepared-scans`.
     """
@@ -136,11 +151,13 @@ def cross_validate(  # noqa: PLR0913
         for k in range(recipe.folds):
             source.donor(k, judged_by(drawn, k))
     rehearse(recipe, source)
+    _lessons(cohort, drawn, teachers)
     stamp = {
         "cohort": cohort.digest,
         "recipe": recipe.model_dump(mode="json"),
         "skip_unreadable": skip_unreadable,
         "source": source.digest if source else None,
+        "teachers": teachers.digest if teachers else None,
     }
     claim(folder, stamp)
     volumes, failed = prepare_cohort(
@@ -152,8 +169,9 @@ def cross_validate(  # noqa: PLR0913
     skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
     folds = _drawn(cohort, recipe)
     write_json(folder / "folds.json", folds.as_dict())
-    audit_parts(cohort, folds, volumes, folder, allow_leaks=allow_leaks)
-    run = Run(cohort, recipe, folder, volumes, folds, source)
+    lessons = _lessons(cohort, folds, teachers)
+    run = Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
+    audit_parts(run, allow_leaks=allow_leaks)
     for k in range(recipe.folds):
         _train(run, k, progress)
     predictions = _predict(run, progress)
@@ -167,16 +185,25 @@ def _drawn(cohort: Cohort, recipe: Recipe) -> Folds:
     )
 
 
-def audit_parts(
-    cohort: Cohort, folds: Folds, volumes: Prepared, folder: Path, *, allow_leaks: bool
-) -> None:
+def _lessons(cohort: Cohort, folds: Folds, teachers: Teachers | None) -> dict[int, Lesson]:
+    if teachers is None:
+        return {}
+    return {k: teachers.lesson(cohort, folds, k) for k in range(len(folds.folds))}
+
+
+def audit_parts(run: Run, *, allow_leaks: bool) -> None:
     """Look for leaks between the parts, copies of prepared volumes among them; keep the result.
 
     Raises:
         CohortError: `leak`, unless leaks are allowed.
     """
-    found, facts = audit_prepared(cohort, folds, volumes)
-    write_json(folder / "audit.json", {**found.as_dict(), **facts, "leaks_allowed": allow_leaks})
+    taught = {k: [run.cohort.case(r) for r in who.probabilities] for k, who in run.lessons.items()}
+    asked = run.teachers is not None and run.teachers.transductive
+    found, facts = audit_prepared(
+        run.cohort, run.folds, run.volumes, taught=taught, transductive=asked
+    )
+    facts["leaks_allowed"] = allow_leaks
+    write_json(run.folder / "audit.json", {**found.as_dict(), **facts})
     if not allow_leaks:
         found.require_ok()
 
@@ -201,7 +228,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         run.recipe,
         run.volumes,
         folder,
-        train=run.learning(fold.train),
+        train=run.taught(k),
         tune=run.part(fold.tune),
         seed=run.recipe.seed * 1000 + k,
         stage=stage,
@@ -209,56 +236,53 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         prime=start,
     )
     facts |= {"train": len(fold.train), "tune": len(fold.tune), "fold": k}
-    own = {run.folds.patients[row] for row in (*fold.train, *fold.tune)}
     if start:
         known = set(start.donor.seen.patients)
         facts["tune_seen_before"] = len({run.folds.patients[r] for r in fold.tune} & known)
+    if k in run.lessons:
+        facts["pseudo_labelled"] = len(run.lessons[k].labels)
+        write_json(folder / "pseudo.json", run.lessons[k].model_dump(mode="json"))
     card = Card(
         model=run.recipe.model,
         options=run.recipe.model_options,
         preparation=run.recipe.preparation,
         recipe=run.recipe.model_dump(mode="json"),
         trained_on=facts,
-        lineage=start.lineage if start else (),
+        lineage=_lineage(run, k, start),
     )
     checkpoint = Checkpoint(card, weights)
     probability = predict_part(checkpoint.build(), run.volumes, run.part(fold.validation))
-    table = _rows(run, fold.validation, part="validation", fold=k, probability=probability)
+    table = judged_rows(
+        run.cohort, fold.validation, part="validation", fold=k, probability=probability
+    )
     write_csv(folder / "validation.csv", table)
     labels = table["label"].to_numpy()
     if len(set(labels.tolist())) == 2:
         scores = {"validation_auc": roc_auc(labels, probability).value}
         checkpoint = Checkpoint(card.model_copy(update={"scores": scores}), weights)
-    Seen.of(own, *((start.donor.seen,) if start else ())).save(folder)
+    _seen(run, k, start).save(folder)
     checkpoint.save(folder)
     (folder / RESUME_FILE).unlink(missing_ok=True)
 
 
-def _rows(
-    run: Run, rows: Sequence[int], *, part: str, fold: int, probability: np.ndarray
-) -> pd.DataFrame:
-    cases = [run.cohort.case(row) for row in rows]
-    columns = [dict(c.extra) | _known_diameter(c) for c in cases]
-    extras = sorted({name for found in columns for name in found})
-    own = {
-        "row": list(rows),
-        "patient": [pseudonym(c.patient) for c in cases],
-        "part": part,
-        "fold": fold,
-        "label": [_label(c.label) for c in cases],
-        "probability": np.round(probability, 9),
-    }
-    # The cohort's own columns come along, for subgroups and baselines in the report.
-    more = {
-        f"cohort_{name}" if name in own else name: [found.get(name, "") for found in columns]
-        for name in extras
-    }
-    return pd.DataFrame({**own, **more})
+def _lineage(run: Run, k: int, start: Start | None) -> tuple[Ancestor, ...]:
+    teachers = run.teachers.speaking(run.lessons[k].teachers) if run.teachers else ()
+    nearest = [*(start.lineage[:1] if start else ()), *(t.ancestor for t in teachers)]
+    older = [*(start.lineage[1:] if start else ()), *(a for t in teachers for a in t.lineage)]
+    return tuple(dict.fromkeys([*nearest, *older]))
 
 
-def _known_diameter(case: Case) -> dict[str, str]:
-    """The nodule's diameter as a column, for the baseline that knows nothing else."""
-    return {} if case.diameter_mm is None else {"diameter_mm": f"{case.diameter_mm:g}"}
+def _seen(run: Run, k: int, start: Start | None) -> Seen:
+    """Everybody who has a part in the weights of fold `k`, through whatever network."""
+    fold = run.folds.folds[k]
+    own = {run.folds.patients[row] for row in (*fold.train, *fold.tune)}
+    bank = run.learning(fold.train).bank
+    own |= {nodule.patient for nodule in bank.nodules} if bank else set()
+    others = [start.donor.seen] if start else []
+    if run.teachers:
+        own |= {pseudonym(run.cohort.case(row).patient) for row in run.lessons[k].labels}
+        others += [t.seen for t in run.teachers.speaking(run.lessons[k].teachers)]
+    return Seen.of(own - {""}, *others)
 
 
 def _predict(run: Run, progress: Progress) -> pd.DataFrame:
@@ -270,7 +294,11 @@ def _predict(run: Run, progress: Progress) -> pd.DataFrame:
         if run.folds.test:
             progress("testing", k, run.recipe.folds, "networks on the test part")
             probability = predict_part(Checkpoint.load(folder).build(), run.volumes, test)
-            tables.append(_rows(run, run.folds.test, part="test", fold=k, probability=probability))
+            tables.append(
+                judged_rows(
+                    run.cohort, run.folds.test, part="test", fold=k, probability=probability
+                )
+            )
     if run.folds.test:
         progress("testing", run.recipe.folds, run.recipe.folds, "networks on the test part")
     return pd.concat(tables, ignore_index=True)
@@ -299,9 +327,7 @@ def _finish(
             "skipped": list(skipped),
             "thresholds": {"half": 0.5, "sensitivity-90": threshold},
             "scores": {"out_of_fold_auc": roc_auc(labels, scores).value},
+            "pseudo_labels": run.teachers.used(run.lessons) if run.teachers else None,
+            "transductive": bool(run.teachers and run.teachers.transductive),
         },
     )
-
-
-def _label(label: int | None) -> int:
-    return -1 if label is None else label

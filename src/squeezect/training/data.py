@@ -4,6 +4,7 @@ Order and augmentation depend only on (seed, epoch, position), never on what was
 a run that is killed and resumed sees the same batches as one that was not.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,20 +18,25 @@ from squeezect.preparation import Volume
 from squeezect.training.augmentation import disturb, warp
 from squeezect.training.insertion import insert_nodule, row_of
 from squeezect.training.prepared import Prepared
+from squeezect.training.ramp import Ramp
 from squeezect.training.recipe import Augmentation, Insertion
 
 Ticket = tuple[int, int]
 """Epoch and position: what a sampler hands to a data set."""
 
 Batches = DataLoader[Any]
-"""Batches (B, 1, z, y, x), labels (B,) and marks (B, 7)."""
+"""Batches (B, 1, z, y, x), labels (B,), marks (B, 7) and weights (B, 2)."""
 
 CACHE_BYTES = 6 << 30
 """Volumes kept in memory, up to this size per data set."""
 
 
-Sample = tuple[torch.Tensor, int, torch.Tensor]
-"""Volume (1, z, y, x), label, and the row of marks (see `insertion.row_of`)."""
+Sample = tuple[torch.Tensor, int, torch.Tensor, torch.Tensor]
+"""Volume (1, z, y, x), label, the row of marks (see `insertion.row_of`), and how much the case
+counts among true labels and among pseudo-labels (see `ramp.two_part_loss`)."""
+
+SURE = torch.tensor([1.0, 0.0])
+GUESSED = torch.tensor([0.0, 1.0])
 
 
 @dataclass
@@ -45,6 +51,7 @@ class Volumes(Dataset[Sample]):
         insertion: nodules put into negative volumes, or None.
         seed: decides the random changes together with epoch and position.
         bank: real nodules to insert; None paints them.
+        guessed: how many cases at the end have pseudo-labels; nothing is inserted into these.
     """
 
     store: Prepared
@@ -54,20 +61,23 @@ class Volumes(Dataset[Sample]):
     insertion: Insertion | None = None
     seed: int = 0
     bank: Bank | None = None
+    guessed: int = 0
     _cache: dict[int, Volume] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, ticket: Ticket) -> Sample:
-        """Volume, label and marks for an (epoch, position) ticket."""
+        """Volume, label, marks and weights for an (epoch, position) ticket."""
         epoch, position = ticket
+        sure = position < len(self.keys) - self.guessed
         volume = self._read(position)
         values, label, mark = volume.values, self.labels[position], None
         random = np.random.default_rng((self.seed, epoch, position))
         if self.augmentation is not None:
             values = warp(values, self.augmentation, random=random)
-        if self.insertion is not None and label == 0 and random.random() < self.insertion.share:
+        inserting = self.insertion is not None and label == 0 and sure
+        if self.insertion and inserting and random.random() < self.insertion.share:
             values, mark = insert_nodule(
                 values,
                 self.insertion,
@@ -78,8 +88,9 @@ class Volumes(Dataset[Sample]):
             )
         if self.augmentation is not None:
             values = disturb(values, self.augmentation, random=random)
-        row = row_of(mark, known=label == 0)
-        return torch.from_numpy(values)[None], label if mark is None else 1, torch.from_numpy(row)
+        row = torch.from_numpy(row_of(mark, known=label == 0 and sure))
+        label = label if mark is None else 1
+        return torch.from_numpy(values)[None], label, row, SURE if sure else GUESSED
 
     def _read(self, position: int) -> Volume:
         if position not in self._cache:
@@ -155,6 +166,43 @@ class EpochSampler(Sampler[Ticket]):
         return list(map(int, random.permutation(np.concatenate(drawn))))
 
 
+class MixedBatches(Sampler[list[Ticket]]):
+    """Batches of labelled cases in their sampler's order, pseudo-labelled ones added to each.
+
+    Their number per batch follows from the sizes of both sets, but is never above that of the
+    labelled ones; epochs without weight for pseudo-labels have none.
+
+    Args:
+        sampler: order of the labelled cases, which come first in the data set.
+        guessed: number of pseudo-labelled cases, which come after them.
+        batch_size: labelled cases per batch.
+        ramp: tells in which epochs pseudo-labels count.
+    """
+
+    def __init__(self, sampler: EpochSampler, *, guessed: int, batch_size: int, ramp: Ramp) -> None:
+        # The trainer tells `sampler` the epoch.
+        self.sampler = sampler
+        self.guessed = guessed
+        self.batch_size = batch_size
+        self.ramp = ramp
+        self.added = min(batch_size, max(1, round(batch_size * guessed / max(1, len(sampler)))))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.sampler) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Ticket]]:
+        tickets = list(self.sampler)
+        count, epoch = len(tickets), self.sampler.epoch
+        added = self.added if self.ramp.alpha(epoch) > 0 else 0
+        random = np.random.default_rng((self.sampler.seed, epoch, count, self.guessed))
+        places = count + np.arange(self.guessed)
+        others = _repeated(places, len(self) * added, random) if added else places[:0]
+        for number in range(len(self)):
+            batch = tickets[number * self.batch_size : (number + 1) * self.batch_size]
+            more = others[number * added : (number + 1) * added]
+            yield batch + [(epoch, int(position)) for position in more]
+
+
 def _repeated(
     positions: "np.ndarray[tuple[int], np.dtype[np.int64]]", count: int, random: np.random.Generator
 ) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
@@ -163,13 +211,26 @@ def _repeated(
     return np.concatenate(shuffled)[:count]
 
 
-def loader(volumes: Volumes, sampler: EpochSampler, *, batch_size: int) -> Batches:
-    """Batches (B, 1, z, y, x), labels (B,) and marks (B, 7), pinned where a GPU waits for them."""
+def loader(
+    volumes: Volumes, sampler: EpochSampler, *, batch_size: int, ramp: Ramp | None = None
+) -> Batches:
+    """Batches of all that `Sample` has, pinned where a GPU waits for them.
+
+    Args:
+        volumes: the data set.
+        sampler: order of its cases with true labels.
+        batch_size: of these, per batch.
+        ramp: adds its pseudo-labelled cases to the batches, in epochs in which they count.
+    """
     gpu = torch.cuda.is_available()
+    if ramp is not None and volumes.guessed:
+        mixed = MixedBatches(sampler, guessed=volumes.guessed, batch_size=batch_size, ramp=ramp)
+        order: dict[str, Any] = {"batch_sampler": mixed}
+    else:
+        order = {"batch_size": batch_size, "sampler": sampler}
     return DataLoader(
         volumes,
-        batch_size=batch_size,
-        sampler=sampler,
+        **order,
         num_workers=4 if gpu else 0,
         persistent_workers=gpu,
         pin_memory=gpu,

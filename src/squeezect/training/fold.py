@@ -35,11 +35,13 @@ class Part:
         keys: their keys in the store.
         labels: their classes.
         bank: real nodules that may be put into its volumes; None paints them.
+        guessed: how many cases at the end have pseudo-labels.
     """
 
     keys: Sequence[str]
     labels: Sequence[int]
     bank: Bank | None = None
+    guessed: int = 0
 
 
 def precision_of(recipe: Recipe) -> str:
@@ -102,17 +104,25 @@ def batches(
 ) -> tuple[Batches, Batches | None]:
     """Training batches as a recipe wants them, and those of the tuning part if there is one."""
     sampler = EpochSampler(
-        train.labels,
+        train.labels[: len(train.labels) - train.guessed],
         seed=seed,
         balanced=recipe.balanced_sampling,
         inserted=recipe.insertion.share if recipe.insertion else 0.0,
     )
     learning = loader(
         Volumes(
-            store, train.keys, train.labels, recipe.augmentation, recipe.insertion, seed, train.bank
+            store,
+            train.keys,
+            train.labels,
+            recipe.augmentation,
+            recipe.insertion,
+            seed,
+            bank=train.bank,
+            guessed=train.guessed,
         ),
         sampler,
         batch_size=recipe.batch_size,
+        ramp=recipe.ramp,
     )
     if not tune.keys:
         return learning, None

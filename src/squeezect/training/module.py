@@ -12,11 +12,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from squeezect.models import Classifier, create_model
 from squeezect.training.freezing import freeze, still
 from squeezect.training.pointing import pointing_loss, shape_of
+from squeezect.training.ramp import two_part_loss
 from squeezect.training.recipe import Recipe
 from squeezect.training.turning import turn
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Volumes (B, 1, z, y, x), labels (B,), marks (B, 7)."""
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Volumes (B, 1, z, y, x), labels (B,), marks (B, 7), weights (B, 2)."""
 
 
 class Task(lightning.LightningModule):
@@ -78,31 +79,49 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _index: int) -> dict[str, torch.Tensor]:
         """Loss and number of right answers of one batch."""
-        volumes, labels, marks = batch
+        volumes, labels, marks, weights = batch
         if self.recipe.turning:
             volumes = turn(volumes, self.recipe.turning)
         if self.recipe.mixup:
-            return self._mixed_step(volumes, labels)
+            return self._mixed_step(volumes, labels, weights)
         volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
         weight = self.recipe.insertion.pointing if self.recipe.insertion else 0.0
         if weight and self.model.localises:
             scores = self.model.cell_scores(volumes).float()
             logits = self.model.pooled(scores).mean((2, 3, 4))
             aside = pointing_loss(scores, marks, *self.model.cells(shape_of(volumes)))
-            loss = self.loss(logits, labels) + weight * aside
+            loss = self._loss(logits, labels, weights) + weight * aside
         else:
             logits = self.model(volumes)
-            loss = self.loss(logits.float(), labels)
-        return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
+            loss = self._loss(logits.float(), labels, weights)
+        return {"loss": loss, **_right(logits, labels, weights)}
 
-    def _mixed_step(self, volumes: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy over true labels, plus that over pseudo-labels at the epoch's weight."""
+        result: torch.Tensor
+        if not weights[:, 1].any():
+            result = self.loss(logits, labels)
+            return result
+        smoothing = self.recipe.label_smoothing
+        losses = nn.functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=smoothing
+        )
+        return two_part_loss(losses, weights, self.recipe.ramp.alpha(self.current_epoch))
+
+    def _mixed_step(
+        self, volumes: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
         share = max(share, 1 - share)
         partner = torch.randperm(len(volumes), device=volumes.device)
         mixed = share * volumes + (1 - share) * volumes[partner]
         logits = self.model(mixed.contiguous(memory_format=torch.channels_last_3d)).float()
-        loss = share * self.loss(logits, labels) + (1 - share) * self.loss(logits, labels[partner])
-        return {"loss": loss, "right": (logits.detach().argmax(1) == labels).sum()}
+        # Each half of a mixture counts as the case that it comes from.
+        own = self._loss(logits, labels, weights)
+        other = self._loss(logits, labels[partner], weights[partner])
+        return {"loss": share * own + (1 - share) * other, **_right(logits, labels, weights)}
 
     def on_before_optimizer_step(self, _optimizer: object) -> None:
         """Limit the gradient; the trainer's own clipping does not know fused optimisers."""
@@ -154,3 +173,12 @@ class Task(lightning.LightningModule):
             return (step + 1) / warm
         done = min(1.0, (step - warm) / max(1, self.steps - warm))
         return 0.5 * (1 + math.cos(math.pi * done)) + 1e-3
+
+
+def _right(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Number of right answers, and of cases with true labels, which alone can be right."""
+    sure = weights[:, 0] > 0
+    right = (logits.detach().argmax(1) == labels) & sure
+    return {"right": right.sum(), "sure": sure.sum()}

@@ -10,23 +10,25 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from squeezect.candidates import Patches
-from squeezect.training.data import Batches
+from squeezect.training.data import SURE, Batches
 from squeezect.training.insertion import UNKNOWN
+from squeezect.training.module import Batch
 
 Ticket = tuple[int, tuple[int, ...]]
 
 
-class PatchBatches(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+class PatchBatches(Dataset[Batch]):
     """Whole batches of patches by (epoch, positions)."""
 
     def __init__(self, patches: Patches) -> None:
         self.patches = patches
 
-    def __getitem__(self, ticket: Ticket) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Volumes (B, 1, 1, y, x), labels (B,), and marks that know nothing (B, 7)."""
+    def __getitem__(self, ticket: Ticket) -> Batch:
+        """Volumes (B, 1, 1, y, x), labels (B,), marks that know nothing (B, 7), weights (B, 2)."""
         positions = list(ticket[1])
         labels = torch.from_numpy(self.patches.labels[positions])
-        return self.patches.tensors(positions), labels, torch.full((len(positions), 7), UNKNOWN)
+        marks = torch.full((len(positions), 7), UNKNOWN)
+        return self.patches.tensors(positions), labels, marks, SURE.expand(len(positions), 2)
 
 
 class BatchSampler(Sampler[Ticket]):

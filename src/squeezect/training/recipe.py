@@ -20,6 +20,7 @@ from pydantic import (
 
 from squeezect.errors import Code, RecipeError
 from squeezect.preparation import Preparation
+from squeezect.training.ramp import Ramp
 
 UNKNOWN_RECIPE = Code(
     "unknown-recipe",
@@ -128,6 +129,8 @@ class Recipe(BaseModel):
         mixup: shape of the beta distribution that mixes pairs of a batch, 0 for no mixing (Zhang
             et al., "mixup: Beyond empirical risk minimization", 2018).
         patience: epochs without a better tuning loss before stopping; 0 never stops early.
+        pseudo: how much pseudo-labels weigh from epoch to epoch, where a cohort has any; None
+            ramps up from a tenth of the epochs to six tenths.
         freeze: layers that keep their weights, by name or pattern; for fine-tuning.
         precision: ``float32``, ``bfloat16``, or ``auto`` (bfloat16 where the processor has it).
         seed: decides folds, weights, order, augmentation and dropout.
@@ -158,6 +161,7 @@ class Recipe(BaseModel):
     turning: Turning | None = None
     mixup: float = Field(default=0.0, ge=0, le=5)
     patience: int = Field(default=0, ge=0)
+    pseudo: Ramp | None = None
     freeze: tuple[str, ...] = ()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0)
@@ -167,6 +171,11 @@ class Recipe(BaseModel):
         if self.patience and not self.tune_fraction:
             raise ValueError("patience needs a tune_fraction above 0 to watch")
         return self
+
+    @property
+    def ramp(self) -> Ramp:
+        """The weight of pseudo-labels: the recipe's own, or one over its epochs."""
+        return self.pseudo or Ramp.over(self.epochs)
 
     @classmethod
     def load(cls, name: str | Path, **changes: object) -> Self:

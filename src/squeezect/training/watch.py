@@ -80,11 +80,11 @@ class Watch(lightning.Callback):
         trainer: lightning.Trainer,
         _module: lightning.LightningModule,
         outputs: Any,
-        batch: Batch,
+        _batch: Batch,
         batch_idx: int,
     ) -> None:
         """Add one batch to the sums of the epoch."""
-        size = len(batch[1])
+        size = int(outputs["sure"])
         loss = float(outputs["loss"])
         self._sums += (loss * size, float(outputs["right"]), size)
         share = (batch_idx + 1) / max(1, int(trainer.num_training_batches))
