@@ -46,7 +46,7 @@ def test_wrong_recipes_are_refused(tmp_path, text, said):
 
 
 def test_unknown_recipes_are_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(RecipeError, match="demo, modern, nodule, paper"):
+    with pytest.raises(RecipeError, match="demo, malignancy, modern, nodule, paper"):
         Recipe.load("best")
     with pytest.raises(RecipeError, match="no recipe file"):
         Recipe.load(tmp_path / "none.toml")

@@ -38,6 +38,7 @@ HOMES: dict[str, str] = {
     "squeezenet3d-v11": "squeezect.models.squeezenet3d_v11",
     "squeezenet3d-modern": "squeezect.models.modern",
     "squeezenet-local": "squeezect.models.local",
+    "squeezenet-nodule": "squeezect.models.nodule",
     "general3d": "squeezect.models.general3d",
     "cnn2d": "squeezect.models.cnn2d",
     "recurrent": "squeezect.models.recurrent",

@@ -13,7 +13,7 @@ import pandas as pd
 from squeezect import __version__
 from squeezect.checkpoint import CARD_FILE, Ancestor, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort, Folds, make_folds
-from squeezect.errors import Code, PreparationError, SqueezeCTError
+from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_prepared
@@ -27,6 +27,7 @@ from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.tables import judged_rows, label_of
 from squeezect.training.teachers import Lesson, Teachers
+from squeezect.training.teaching import Lore
 
 __all__ = ["TARGET_SENSITIVITY", "claim", "cross_validate", "write_csv", "write_json"]
 
@@ -34,6 +35,12 @@ UNPREPARED = Code(
     "unprepared-scans",
     "Scans of the cohort cannot be read or prepared.",
     "mend or remove these rows, or pass --skip-unreadable to leave them out",
+)
+
+TAUGHT_AND_GUESSED = Code(
+    "taught-and-guessed",
+    "A recipe with [teaching] is to learn from pseudo-labels, which carry nothing but a label.",
+    "train without pseudo-labels, or take [teaching] out of the recipe",
 )
 
 TARGET_SENSITIVITY = 0.9
@@ -81,18 +88,29 @@ class Run:
     def learning(self, rows: Sequence[int]) -> Part:
         """A training part: with real nodules to insert, if the recipe names a bank of them.
 
-        None of them is of a patient of the cohort who is not in this part.
+        None of them is of a patient of the cohort who is not in this part. If the recipe teaches
+        more than labels, that comes along too.
         """
         known = {pseudonym(self.cohort.case(row).patient) for row in rows}
         everyone = {pseudonym(case.patient) for case in self.cohort.cases}
         bank = open_bank(self.recipe.insertion, without=everyone - known)
-        return replace(self.part(rows), bank=bank)
+        how = self.recipe.teaching
+        if how is None:
+            return replace(self.part(rows), bank=bank)
+        cases = [self.cohort.case(row) for row in rows]
+        lore = Lore.read(cases, how, self.recipe.preparation)
+        return replace(self.part(rows), bank=bank, lore=lore)
 
     def taught(self, k: int) -> Part:
         """What fold `k` is fitted to: labelled cases, then pseudo-labelled ones."""
         own = self.learning(self.folds.folds[k].train)
         labels = self.lessons[k].labels if k in self.lessons else {}
         keys = [self.key(self.cohort.case(row)) for row in labels]
+        if not keys:
+            return own
+        if own.lore is not None:
+            what = f"recipe {self.recipe.name} teaches more than labels"
+            raise RecipeError(TAUGHT_AND_GUESSED, what)
         return Part([*own.keys, *keys], [*own.labels, *labels.values()], own.bank, len(keys))
 
 
@@ -251,7 +269,9 @@ def _train(run: Run, k: int, progress: Progress) -> None:
         lineage=_lineage(run, k, start),
     )
     checkpoint = Checkpoint(card, weights)
-    probability = predict_part(checkpoint.build(), run.volumes, run.part(fold.validation))
+    probability = predict_part(
+        checkpoint.build(), run.volumes, run.part(fold.validation), views=run.recipe.views
+    )
     table = judged_rows(
         run.cohort, fold.validation, part="validation", fold=k, probability=probability
     )
@@ -293,7 +313,8 @@ def _predict(run: Run, progress: Progress) -> pd.DataFrame:
         tables.append(pd.read_csv(folder / "validation.csv"))
         if run.folds.test:
             progress("testing", k, run.recipe.folds, "networks on the test part")
-            probability = predict_part(Checkpoint.load(folder).build(), run.volumes, test)
+            model = Checkpoint.load(folder).build()
+            probability = predict_part(model, run.volumes, test, views=run.recipe.views)
             tables.append(
                 judged_rows(
                     run.cohort, run.folds.test, part="test", fold=k, probability=probability

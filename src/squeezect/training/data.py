@@ -212,7 +212,7 @@ def _repeated(
 
 
 def loader(
-    volumes: Volumes, sampler: EpochSampler, *, batch_size: int, ramp: Ramp | None = None
+    volumes: Dataset[Sample], sampler: EpochSampler, *, batch_size: int, ramp: Ramp | None = None
 ) -> Batches:
     """Batches of all that `Sample` has, pinned where a GPU waits for them.
 
@@ -223,7 +223,7 @@ def loader(
         ramp: adds its pseudo-labelled cases to the batches, in epochs in which they count.
     """
     gpu = torch.cuda.is_available()
-    if ramp is not None and volumes.guessed:
+    if ramp is not None and isinstance(volumes, Volumes) and volumes.guessed:
         mixed = MixedBatches(sampler, guessed=volumes.guessed, batch_size=batch_size, ramp=ramp)
         order: dict[str, Any] = {"batch_sampler": mixed}
     else:

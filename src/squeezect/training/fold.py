@@ -13,15 +13,18 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import Dataset
 
+from squeezect.candidates import mean_view
 from squeezect.models import Classifier
 from squeezect.nodules import Bank
-from squeezect.training.data import Batches, EpochSampler, Volumes, loader
+from squeezect.training.data import Batches, EpochSampler, Sample, Volumes, loader
 from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
+from squeezect.training.teaching import Lore, TaughtVolumes
 from squeezect.training.watch import Watch
 
 RESUME_FILE = "last.ckpt"
@@ -36,12 +39,14 @@ class Part:
         labels: their classes.
         bank: real nodules that may be put into its volumes; None paints them.
         guessed: how many cases at the end have pseudo-labels.
+        lore: what they teach beside their labels, if the recipe asks for it.
     """
 
     keys: Sequence[str]
     labels: Sequence[int]
     bank: Bank | None = None
     guessed: int = 0
+    lore: Lore | None = None
 
 
 def precision_of(recipe: Recipe) -> str:
@@ -110,16 +115,7 @@ def batches(
         inserted=recipe.insertion.share if recipe.insertion else 0.0,
     )
     learning = loader(
-        Volumes(
-            store,
-            train.keys,
-            train.labels,
-            recipe.augmentation,
-            recipe.insertion,
-            seed,
-            bank=train.bank,
-            guessed=train.guessed,
-        ),
+        _lessons(recipe, store, train, seed),
         sampler,
         batch_size=recipe.batch_size,
         ramp=recipe.ramp,
@@ -132,6 +128,21 @@ def batches(
         batch_size=recipe.batch_size,
     )
     return learning, tuning
+
+
+def _lessons(recipe: Recipe, store: Prepared, train: Part, seed: int) -> Dataset[Sample]:
+    if train.lore is not None:
+        return TaughtVolumes(store, train.keys, train.labels, train.lore)
+    return Volumes(
+        store,
+        train.keys,
+        train.labels,
+        recipe.augmentation,
+        recipe.insertion,
+        seed,
+        bank=train.bank,
+        guessed=train.guessed,
+    )
 
 
 def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> None:
@@ -172,16 +183,24 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
         )
 
 
-def predict_part(model: torch.nn.Module, store: Prepared, part: Part) -> npt.NDArray[np.float64]:
-    """Probability of class 1 for every case of a part, in order; float32 arithmetic."""
+def predict_part(
+    model: torch.nn.Module, store: Prepared, part: Part, *, views: int = 1
+) -> npt.NDArray[np.float64]:
+    """Probability of class 1 for every case of a part, in order; float32 arithmetic.
+
+    Args:
+        model: the network.
+        store: prepared volumes.
+        part: which of them.
+        views: turned and mirrored views of a case whose mean is its answer (see `mean_view`).
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.eval().to(device)
     answers = []
     with torch.inference_mode():
         for key in part.keys:
             values = torch.from_numpy(store.read(key).values)[None, None].to(device)
-            logits = model(values.contiguous(memory_format=torch.channels_last_3d))
-            answers.append(float(logits.double().softmax(1)[0, 1]))
+            answers.append(float(mean_view(model, values, views)[0]))
     return np.array(answers)
 
 

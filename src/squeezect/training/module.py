@@ -10,14 +10,18 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from squeezect.models import Classifier, create_model
+from squeezect.models.nodule import NoduleNet
 from squeezect.training.freezing import freeze, still
 from squeezect.training.pointing import pointing_loss, shape_of
 from squeezect.training.ramp import two_part_loss
 from squeezect.training.recipe import Recipe
+from squeezect.training.teaching import taught_loss
+from squeezect.training.tumbling import tumble
 from squeezect.training.turning import turn
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""Volumes (B, 1, z, y, x), labels (B,), marks (B, 7), weights (B, 2)."""
+"""Volumes (B, 1, z, y, x), labels (B,), marks (B, 7), weights (B, 2); see `teaching` for what
+is taught besides."""
 
 
 class Task(lightning.LightningModule):
@@ -82,6 +86,10 @@ class Task(lightning.LightningModule):
         volumes, labels, marks, weights = batch
         if self.recipe.turning:
             volumes = turn(volumes, self.recipe.turning)
+        if self.recipe.tumbling:
+            volumes = tumble(volumes, self.recipe.tumbling)
+        if self.recipe.teaching and isinstance(self.model, NoduleNet):
+            return self._taught_step(batch, volumes)
         if self.recipe.mixup:
             return self._mixed_step(volumes, labels, weights)
         volumes = volumes.contiguous(memory_format=torch.channels_last_3d)
@@ -109,6 +117,21 @@ class Task(lightning.LightningModule):
             logits, labels, reduction="none", label_smoothing=smoothing
         )
         return two_part_loss(losses, weights, self.recipe.ramp.alpha(self.current_epoch))
+
+    def _taught_step(self, batch: Batch, volumes: torch.Tensor) -> dict[str, torch.Tensor]:
+        _, labels, rows, weights = batch
+        model, how = self.model, self.recipe.teaching
+        if how is None or not isinstance(model, NoduleNet):
+            raise AssertionError("only nodule networks are taught")
+        seen = volumes[:, :1].contiguous(memory_format=torch.channels_last_3d)
+        lessons = model.lessons(seen)
+        smoothing = self.recipe.label_smoothing
+        outlines = volumes[:, 1:]
+        loss = taught_loss(
+            lessons, how, labels=labels, rows=rows, outlines=outlines, smoothing=smoothing
+        )
+        logits = torch.stack([lesson.logits.detach() for lesson in lessons]).mean(0)
+        return {"loss": loss, **_right(logits, labels, weights)}
 
     def _mixed_step(
         self, volumes: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor

@@ -100,6 +100,52 @@ class Turning(BaseModel):
     noise: float = Field(default=0.03, ge=0, lt=1)
 
 
+class Tumbling(BaseModel):
+    """Random poses of 3D patches of cubic voxels, a whole batch at once; any angle in their plane.
+
+    Args:
+        tilt: largest angle out of the plane, in radians.
+        scale: largest relative change of size.
+        stretch: largest relative change of one side against the others.
+        shift: largest displacement in voxels.
+        gain: largest relative change of contrast.
+        offset: largest change of brightness, in units of the window.
+        noise: largest standard deviation of added noise, in units of the window.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tilt: float = Field(default=0.2, ge=0, lt=1.6)
+    scale: float = Field(default=0.1, ge=0, lt=1)
+    stretch: float = Field(default=0.05, ge=0, lt=1)
+    shift: float = Field(default=2.0, ge=0)
+    gain: float = Field(default=0.05, ge=0, lt=1)
+    offset: float = Field(default=0.025, ge=0, lt=1)
+    noise: float = Field(default=0.02, ge=0, lt=1)
+
+
+class Teaching(BaseModel):
+    """What a network for nodules is taught beside the label; nothing of it is needed to use it.
+
+    Args:
+        ratings: columns of the cohort with numbers that the network learns to tell.
+        ratings_weight: of their loss.
+        outline_weight: of the loss that wants the nodule's mask drawn.
+        opinion: column with a graded opinion of what the label decides, such as LIDC's malignancy.
+        opinion_range: its grades that mean surely not, and surely.
+        opinion_share: of the opinion in the taught label; the rest is the label.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ratings: tuple[str, ...] = ()
+    ratings_weight: float = Field(default=1.0, ge=0)
+    outline_weight: float = Field(default=2.0, ge=0)
+    opinion: str = ""
+    opinion_range: tuple[float, float] = (1.0, 5.0)
+    opinion_share: float = Field(default=0.5, ge=0, le=1)
+
+
 class Recipe(BaseModel):
     """Everything that decides what a training run does, apart from the cohort.
 
@@ -126,6 +172,9 @@ class Recipe(BaseModel):
         augmentation: random changes of training volumes, or none.
         insertion: nodules painted into negative training volumes, or none.
         turning: patches turned to any angle, mirrored and scaled within their plane, or none.
+        tumbling: 3D patches turned, tilted, mirrored and scaled, or none.
+        teaching: what a network for nodules is taught beside the label, or nothing.
+        views: mirrored and turned views of a case whose mean is its answer, 1 to 8.
         mixup: shape of the beta distribution that mixes pairs of a batch, 0 for no mixing (Zhang
             et al., "mixup: Beyond empirical risk minimization", 2018).
         patience: epochs without a better tuning loss before stopping; 0 never stops early.
@@ -159,6 +208,9 @@ class Recipe(BaseModel):
     augmentation: Augmentation | None = None
     insertion: Insertion | None = None
     turning: Turning | None = None
+    tumbling: Tumbling | None = None
+    teaching: Teaching | None = None
+    views: int = Field(default=1, ge=1, le=8)
     mixup: float = Field(default=0.0, ge=0, le=5)
     patience: int = Field(default=0, ge=0)
     pseudo: Ramp | None = None

@@ -1,0 +1,167 @@
+"""A few small SqueezeNets that judge a nodule together, and can be taught more than its label.
+
+For patches around a nodule from slices thicker than their pixels: the first layers look within
+slices, the later ones across. Each member is a column of residual fire modules (see `local`); the
+answer is the mean of the members' logits, as an ensemble would give it (Lakshminarayanan et al.,
+"Simple and scalable predictive uncertainty estimation using deep ensembles", 2017). While training,
+each member also draws the nodule's outline and tells what readers said of it (Caruana, "Multitask
+learning", 1997): a few hundred nodules teach more through a dozen answers each than through one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn import functional
+
+from squeezect.models.classifier import Classifier
+from squeezect.models.local import MIDDLE, SPREAD, ResidualFire
+from squeezect.models.registry import Entry, Options, register
+from squeezect.models.slices import he_init
+from squeezect.scan import Shape, Triple
+
+EXPANDS = (16, 32, 32, 48, 48, 64, 64)
+"""Half the output channels of each fire module; it squeezes to a third of that."""
+POOLED_BEFORE = (1, 5)
+OUTLINE_AFTER = 2
+STEM = 16
+
+
+class NoduleOptions(Options):
+    """Options of the network for nodules.
+
+    Args:
+        members: networks whose logits are averaged.
+        width: factor on all channels.
+        stochastic: probability of dropping the last fire module; earlier ones are dropped less.
+        dropout: probability of dropping a value before the last layer.
+        ratings: further numbers that each member learns to tell (see `NoduleNet.lessons`).
+    """
+
+    members: int = Field(default=3, ge=1, le=8)
+    width: float = Field(default=1.0, gt=0, le=4)
+    stochastic: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    ratings: int = Field(default=0, ge=0, le=64)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What one member says while it is taught.
+
+    Args:
+        logits: (B, classes).
+        ratings: (B, ratings).
+        outline: logits (B, 1, z, y / 4, x / 4) of the nodule's mask, rounded up.
+    """
+
+    logits: torch.Tensor
+    ratings: torch.Tensor
+    outline: torch.Tensor
+
+
+class Member(nn.Module):
+    """One network of the ensemble."""
+
+    def __init__(self, options: NoduleOptions) -> None:
+        super().__init__()
+        stem = _wide(STEM, options)
+        self.stem = nn.Conv3d(
+            options.channels, stem, (3, 5, 5), (1, 2, 2), padding=(1, 2, 2), bias=False
+        )
+        self.stem_norm = nn.BatchNorm3d(stem)
+        self.pool = nn.MaxPool3d(3, 2, 1)
+        self.fires = nn.ModuleList()
+        width = stem
+        for number, count in enumerate(EXPANDS):
+            expand = _wide(count, options)
+            drop = options.stochastic * number / (len(EXPANDS) - 1)
+            fire = ResidualFire(width, max(4, expand // 3), expand, flat=number == 0, drop=drop)
+            self.fires.append(fire)
+            width = 2 * expand
+        self.dropout = nn.Dropout(options.dropout)
+        self.head = nn.Conv3d(width, options.classes, 1)
+        self.ratings = nn.Linear(width, options.ratings) if options.ratings else None
+        near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
+        self.lateral = nn.Conv3d(2 * _wide(EXPANDS[POOLED_BEFORE[1] - 1], options), near, 1)
+        self.outline = nn.Conv3d(near, 1, 1)
+
+    def features(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features of every cell, and those that the outline is drawn from."""
+        centred = (volumes - MIDDLE) / SPREAD
+        features: torch.Tensor = functional.relu(self.stem_norm(self.stem(centred)))
+        near = features
+        for number, fire in enumerate(self.fires):
+            if number == POOLED_BEFORE[1]:
+                near = functional.relu(near + self.lateral(features))
+            if number in POOLED_BEFORE:
+                features = self.pool(features)
+            features = fire(features)
+            if number == OUTLINE_AFTER:
+                near = features
+        return features, near
+
+    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Class map (B, classes, d, h, w)."""
+        scores: torch.Tensor = self.head(self.dropout(self.features(volumes)[0]))
+        return scores
+
+    def lesson(self, volumes: torch.Tensor) -> Lesson:
+        """Logits, ratings and outline of a batch."""
+        features, near = self.features(volumes)
+        features = self.dropout(features)
+        logits = self.head(features).mean((2, 3, 4))
+        ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
+        return Lesson(logits, ratings, self.outline(near))
+
+
+class NoduleNet(Classifier):
+    """The ensemble: about 0.18 million parameters per member.
+
+    Args:
+        options: see `NoduleOptions`.
+    """
+
+    localises = True
+
+    def __init__(self, options: NoduleOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.members = nn.ModuleList(Member(options) for _ in range(options.members))
+        self.apply(he_init)
+
+    def class_map(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Class map (B, classes, d, h, w), the mean of the members'; its mean is the logits."""
+        maps: torch.Tensor = torch.stack([member(volumes) for member in self.members]).mean(0)
+        return maps
+
+    def lessons(self, volumes: torch.Tensor) -> list[Lesson]:
+        """What each member says of a batch while it is taught."""
+        return [member.lesson(volumes) for member in self.members if isinstance(member, Member)]
+
+    def cells(self, shape: Shape) -> tuple[Triple, Triple]:  # noqa: ARG002 - alike for all sizes
+        """Cells are 4 slices and 8 pixels apart; the first sits on the first voxel."""
+        return (0.0, 0.0, 0.0), (4.0, 8.0, 8.0)
+
+
+def _wide(count: int, options: NoduleOptions) -> int:
+    return max(8, round(count * options.width / 8) * 8)
+
+
+def _make(options: Options) -> NoduleNet:
+    return NoduleNet(NoduleOptions.model_validate(options.model_dump()))
+
+
+register(
+    Entry(
+        name="squeezenet-nodule",
+        summary="small residual SqueezeNets in one, for patches around a nodule",
+        source="after Iandola et al. 2016; He et al. 2016; Lakshminarayanan et al. 2017",
+        options=NoduleOptions,
+        make=_make,
+        example=(8, 16, 16),
+        input=(16, 36, 36),
+        smallest=(2, 8, 8),
+    )
+)
