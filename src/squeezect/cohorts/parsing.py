@@ -95,7 +95,9 @@ class Cells:
         self.problems.append(Problem(BAD_VALUE, f"{self.at}: {column} {value!r} is not {wanted}"))
 
 
-def read_cases(source: Path, *, require_labels: bool) -> tuple[Case, ...]:
+def read_cases(
+    source: Path, *, require_labels: bool, allow_shared: bool = False
+) -> tuple[Case, ...]:
     """Cases of a cohort's table; see `Cohort.read`."""
     sheet = Sheet.read(source, needs=COLUMNS[: 3 if require_labels else 2])
     problems: list[Problem] = []
@@ -105,7 +107,8 @@ def read_cases(source: Path, *, require_labels: bool) -> tuple[Case, ...]:
     ]
     filled = [case for case in cases if case.patient and case.scan != source.parent]
     problems += missing_files(filled, source)
-    problems += contradictions(filled, source)
+    shared = {DUPLICATE_SCAN, PATIENT_IN_TWO_PARTS} if allow_shared else set()
+    problems += [p for p in contradictions(filled, source) if p.code not in shared]
     if require_labels and not problems:
         problems += one_class(cases, source)
     refuse(problems)

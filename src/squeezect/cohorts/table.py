@@ -89,7 +89,9 @@ class Cohort:
             raise CohortError(UNKNOWN_ROW, f"{self.source.name}: row numbers repeat")
 
     @classmethod
-    def read(cls, path: Path | str, *, require_labels: bool = True) -> Self:
+    def read(
+        cls, path: Path | str, *, require_labels: bool = True, allow_shared: bool = False
+    ) -> Self:
         """Read a cohort from its table.
 
         Args:
@@ -97,6 +99,8 @@ class Cohort:
                 ``patient`` and ``label`` (0, 1, ...; empty for unlabelled), and perhaps ``split``
                 (``train`` or ``test``), separated by commas, semicolons or tabs.
             require_labels: False also takes tables without labels or with one class only.
+            allow_shared: True also takes scans that are listed twice and patients in train and
+                test, so that an audit can tell of them.
 
         Raises:
             CohortError: everything that is wrong with the table, the first few in one message:
@@ -116,7 +120,8 @@ class Cohort:
         from squeezect.cohorts.parsing import read_cases
 
         source = Path(path)
-        return cls(read_cases(source, require_labels=require_labels), source)
+        cases = read_cases(source, require_labels=require_labels, allow_shared=allow_shared)
+        return cls(cases, source)
 
     def save(self, path: Path | str) -> None:
         """Write the cohort as a table that `read` takes; rows are numbered anew.

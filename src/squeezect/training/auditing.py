@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from squeezect.cohorts import (
@@ -11,13 +12,15 @@ from squeezect.cohorts import (
     Case,
     Cohort,
     Folds,
+    audit,
     audit_folds,
     fingerprint,
     make_folds,
 )
-from squeezect.cohorts.layouts import read_dataset
+from squeezect.cohorts.layouts import detect_layout, read_dataset
 from squeezect.preparation import Store
 from squeezect.training.prepared import Prepared, case_key
+from squeezect.training.teachers import Teachers
 
 SURELY_ALIKE = 0.97
 """Likeness from which training refuses: strangers of one synthetic anatomy reach 0.956 on small
@@ -30,6 +33,9 @@ MOST_COMPARED = 2000
 def audit_cohort(path: Path, *, folds: int = 5, seed: int = 0, store: Path | None = None) -> Audit:
     """Make the folds of a data set and look for anything that their parts share.
 
+    A table is also taken as it is split: what its own train and test rows share is found although
+    training would refuse to read it.
+
     Args:
         path: cohort table or folder of a known data set.
         folds: how many.
@@ -39,13 +45,27 @@ def audit_cohort(path: Path, *, folds: int = 5, seed: int = 0, store: Path | Non
     Raises:
         CohortError: if the data set cannot be read or split.
     """
-    cohort = read_dataset(path)
+    plain = path.is_file() and detect_layout(path) == "table"
+    cohort = Cohort.read(path, allow_shared=True) if plain else read_dataset(path)
     prints = {}
     if store is not None:
         volumes = Store.open(store)
         keys = {case.voxels: case_key(case, volumes.preparation) for case in cohort.cases}
         prints = {v: fingerprint(volumes.read(k).values) for v, k in keys.items() if k in volumes}
-    return audit_folds(cohort, make_folds(cohort, folds=folds, seed=seed), fingerprints=prints)
+    found = audit_folds(cohort, make_folds(cohort, folds=folds, seed=seed), fingerprints=prints)
+    given = _as_split(cohort, prints, Teachers.beside(path) if plain else None)
+    return replace(found, rows=(*given.rows, *found.rows))
+
+
+def _as_split(cohort: Cohort, prints: Mapping[str, bytes], teachers: Teachers | None) -> Audit:
+    """The audit of a table's own train and test rows, and of what was pseudo-labelled in it."""
+    test = [case for case in cohort.cases if case.split == "test"]
+    train = [c for c in cohort.cases if c.split != "test" and c.label is not None]
+    taught = teachers.taught(cohort) if teachers else []
+    rules = AuditRules(transductive=bool(teachers and teachers.transductive))
+    parts = {"train": train, "test": test}
+    found = audit(parts, fingerprints=prints, pseudo_labelled=taught, rules=rules)
+    return replace(found, rows=tuple(replace(leak, where="as split") for leak in found.rows))
 
 
 def audit_prepared(
