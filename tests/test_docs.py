@@ -39,6 +39,16 @@ def test_every_command_of_a_page_exists(page):
     assert set(re.findall(r"^make (\w+)", console, re.MULTILINE)) <= targets
 
 
+def test_the_page_of_results_holds_the_tables_as_they_were_written(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from results import MARKED, assembled
+
+    page = (ROOT / "docs/results.md").read_text("utf-8")
+    assert assembled(page, ROOT / "docs/results") == page
+    kept = {path.stem for path in (ROOT / "docs/results").glob("*.md")}
+    assert {match[1] for match in MARKED.findall(page)} == kept
+
+
 def test_every_decision_is_in_the_index():
     index = (ROOT / "docs/decisions/index.md").read_text("utf-8")
     pages = {p.name for p in (ROOT / "docs/decisions").glob("*.md")} - {"index.md"}

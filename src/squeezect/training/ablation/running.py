@@ -1,5 +1,6 @@
 """Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +189,9 @@ class _Bench:
         plan = recipe.model_copy(update={"seed": seed})
         folder = self.out / "runs" / name / f"seed-{seed}"
         tell = _named(self.progress, f"{name}, seed {seed}")
-        if self.patches:
+        if self._finished(folder, plan):
+            run = folder
+        elif self.patches:
             run = train_on_patches(self.cohort, plan, folder, progress=tell)
         else:
             store = self.out / f"store-{plan.preparation.digest}"
@@ -200,6 +203,15 @@ class _Bench:
         histories = sorted(run.glob("fold-*/history.csv"))
         seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
         return Scored.of(cases, specificity=self.specificity, seconds=seconds)
+
+    def _finished(self, folder: Path, plan: Recipe) -> bool:
+        """Whether this very run is there already; others are for training to refuse."""
+        try:
+            facts = json.loads((folder / "run.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
+        return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
 
     def one_view(self, seed: int) -> Scored:
         """The recipe's patches scored again as they are, without mirrored and turned views."""
