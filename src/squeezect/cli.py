@@ -9,6 +9,7 @@ import typer
 
 from squeezect import __version__
 from squeezect.commands.ablating import ablate
+from squeezect.commands.comparing import compare
 from squeezect.commands.predicting import candidate, predict
 from squeezect.commands.searching import search
 from squeezect.commands.showing_errors import gallery
@@ -138,6 +139,7 @@ app.command(name="pseudo-label")(pseudo_label)
 
 app.command()(ablate)
 app.command()(search)
+app.command()(compare)
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """The networks in a list, with what they cost."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from squeezect.errors import ModelError
+from squeezect.models.classifier import Classifier
 from squeezect.models.registry import create_model, entry, model_names
 from squeezect.scan import Shape
 
@@ -71,10 +73,7 @@ def describe(name: str) -> ModelCard:
         1861186
     """
     card = _uncounted(name)
-    with torch.device("meta"):
-        model = create_model(name).eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.empty(1, 1, *card.input))
+    model, gflop = _counted(name, card.input, {})
     running = [v for k, v in model.named_buffers() if k.endswith(("running_mean", "running_var"))]
     trained = sum(p.numel() for p in model.parameters())
     return replace(
@@ -82,8 +81,31 @@ def describe(name: str) -> ModelCard:
         localises=model.localises,
         parameters=trained,
         with_statistics=trained + sum(v.numel() for v in running),
-        gflop=counter.get_total_flops() / 1e9,
+        gflop=gflop,
     )
+
+
+def count(name: str, size: Shape, *, options: Mapping[str, object]) -> tuple[int, float]:
+    """Trainable parameters of a network, and its operations on one volume in 10^9.
+
+    Args:
+        name: of the network.
+        size: of the volume, [z, y, x].
+        options: of the network.
+
+    Raises:
+        ModelError: `unknown-model`, `bad-model-option` or `needs-monai`.
+    """
+    model, gflop = _counted(name, size, options)
+    return sum(p.numel() for p in model.parameters()), gflop
+
+
+def _counted(name: str, size: Shape, options: Mapping[str, object]) -> tuple[Classifier, float]:
+    with torch.device("meta"):
+        model = create_model(name, options=options).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.empty(1, 1, *size))
+    return model, counter.get_total_flops() / 1e9
 
 
 def _describe_if_possible(name: str) -> ModelCard:
