@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from squeezect.cohorts import Cohort
+from squeezect.cohorts import Cohort, make_folds
 from squeezect.training.costs import peak_memory, seconds_per_epoch, seconds_per_volume
-from squeezect.training.crossval import open_run, train_with
+from squeezect.training.crossval import Run, cross_validate
 from squeezect.training.gaussian_head import add_gaussian_head
 from squeezect.training.plans import Plan
 from squeezect.training.progress import Progress, silent
@@ -89,18 +89,16 @@ def train_all(
         finished = _finished(folder)
         with peak_memory() as peak:
             if not finished:
-                train_with(
-                    supplies,
+                cross_validate(
                     cohort,
                     plan.recipe,
                     folder,
                     skip_unreadable=skip_unreadable,
                     allow_leaks=allow_leaks,
+                    supplies=supplies,
                     progress=_named(progress, plan.name),
                 )
-        trained.append(
-            _closed(cohort, plan, folder, supplies, peak.mib, skip_unreadable=skip_unreadable)
-        )
+        trained.append(_closed(cohort, plan, folder, supplies, peak.mib))
     progress("comparing", len(plans), len(plans), "trained")
     return trained
 
@@ -118,16 +116,10 @@ def _named(progress: Progress, name: str) -> Progress:
 
 
 def _closed(
-    cohort: Cohort,
-    plan: Plan,
-    folder: Path,
-    supplies: Supplies,
-    peak_mib: float | None,
-    *,
-    skip_unreadable: bool,
+    cohort: Cohort, plan: Plan, folder: Path, supplies: Supplies, peak_mib: float | None
 ) -> Trained:
     """What is measured once a run is finished: its costs, and a process on its features."""
-    run, _ = open_run(supplies, cohort, plan.recipe, folder, skip_unreadable=skip_unreadable)
+    run = _finished_run(cohort, plan, folder, supplies)
     path = folder / COST_FILE
     if not path.exists():
         key = run.key(run.cohort.labelled[0])
@@ -145,3 +137,14 @@ def _closed(
     if gaussian is not None:
         tables[f"{plan.name} + Gaussian process"] = gaussian
     return Trained(plan, cost, tables)
+
+
+def _finished_run(cohort: Cohort, plan: Plan, folder: Path, supplies: Supplies) -> Run:
+    """The run again, with its volumes and folds."""
+    recipe = plan.recipe
+    volumes, failed = supplies.prepared(cohort, recipe.preparation, silent)
+    kept = cohort.without(set(failed))
+    folds = make_folds(
+        kept, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
+    )
+    return Run(kept, recipe, folder, volumes, folds)

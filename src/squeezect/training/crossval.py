@@ -16,15 +16,15 @@ from squeezect.cohorts import Case, Cohort, Folds, make_folds
 from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
-from squeezect.training.auditing import audit_prepared
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.insertion import open_bank
-from squeezect.training.prepared import Prepared, case_key, prepare_cohort
+from squeezect.training.prepared import Prepared, case_key
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run_folder import claim, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
+from squeezect.training.supplies import Supplies
 from squeezect.training.tables import judged_rows, label_of
 from squeezect.training.teachers import Lesson, Teachers
 from squeezect.training.teaching import Lore
@@ -131,6 +131,7 @@ def cross_validate(  # noqa: PLR0913
     allow_leaks: bool = False,
     source: Source | None = None,
     teachers: Teachers | None = None,
+    supplies: Supplies | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
@@ -151,6 +152,7 @@ def cross_validate(  # noqa: PLR0913
         allow_leaks: train although parts share something (recorded) instead of refusing.
         source: networks to start from, for fine-tuning.
         teachers: who gave the pseudo-labels in the cohort's table; see `pseudo_label`.
+        supplies: volumes and audits shared with other runs on the cohort, instead of `store`.
         progress: who is told.
 
     Returns:
@@ -178,9 +180,8 @@ def cross_validate(  # noqa: PLR0913
         "teachers": teachers.digest if teachers else None,
     }
     claim(folder, stamp)
-    volumes, failed = prepare_cohort(
-        cohort, recipe.preparation, store or folder / "store", workers=workers, progress=progress
-    )
+    supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
+    volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
     if failed and not skip_unreadable:
         raise unprepared(cohort, failed)
     cohort = cohort.without(set(failed))
@@ -189,7 +190,7 @@ def cross_validate(  # noqa: PLR0913
     write_json(folder / "folds.json", folds.as_dict())
     lessons = _lessons(cohort, folds, teachers)
     run = Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
-    audit_parts(run, allow_leaks=allow_leaks)
+    audit_parts(run, supplies, allow_leaks=allow_leaks)
     for k in range(recipe.folds):
         _train(run, k, progress)
     predictions = _predict(run, progress)
@@ -209,7 +210,7 @@ def _lessons(cohort: Cohort, folds: Folds, teachers: Teachers | None) -> dict[in
     return {k: teachers.lesson(cohort, folds, k) for k in range(len(folds.folds))}
 
 
-def audit_parts(run: Run, *, allow_leaks: bool) -> None:
+def audit_parts(run: Run, supplies: Supplies, *, allow_leaks: bool) -> None:
     """Look for leaks between the parts, copies of prepared volumes among them; keep the result.
 
     Raises:
@@ -217,11 +218,11 @@ def audit_parts(run: Run, *, allow_leaks: bool) -> None:
     """
     taught = {k: [run.cohort.case(r) for r in who.probabilities] for k, who in run.lessons.items()}
     asked = run.teachers is not None and run.teachers.transductive
-    found, facts = audit_prepared(
+    found, facts = supplies.audited(
         run.cohort, run.folds, run.volumes, taught=taught, transductive=asked
     )
-    facts["leaks_allowed"] = allow_leaks
-    write_json(run.folder / "audit.json", {**found.as_dict(), **facts})
+    facts = {**found.as_dict(), **facts, "leaks_allowed": allow_leaks}
+    write_json(run.folder / "audit.json", facts)
     if not allow_leaks:
         found.require_ok()
 

@@ -16,9 +16,10 @@ import torch
 
 from squeezect.checkpoint import Checkpoint
 from squeezect.models.gaussian import GaussianProcess, fit_gaussian_process
+from squeezect.training.crossval import Run
 from squeezect.training.fold import Part
-from squeezect.training.run import Run, case_table
 from squeezect.training.run_folder import write_csv
+from squeezect.training.tables import judged_rows
 
 PREDICTIONS = "predictions-gaussian.csv"
 PROCESS_FILE = "gaussian.safetensors"
@@ -59,7 +60,7 @@ def add_gaussian_head(run: Run) -> Path | None:
         for part, rows in (("validation", fold.validation), ("test", run.folds.test)):
             if rows:
                 answers = process.probabilities(_features(model, run, run.part(rows).keys))
-                tables.append(case_table(run, rows, part=part, fold=k, probability=answers))
+                tables.append(judged_rows(run.cohort, rows, part=part, fold=k, probability=answers))
     write_csv(path, pd.concat(tables, ignore_index=True))
     return path
 

@@ -1,10 +1,10 @@
 """What several runs on one cohort share: prepared volumes, and the audit of the folds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from squeezect.cohorts import Audit, Cohort, Folds
+from squeezect.cohorts import Audit, Case, Cohort, Folds
 from squeezect.errors import SqueezeCTError
 from squeezect.preparation import Preparation
 from squeezect.training.auditing import audit_prepared
@@ -41,9 +41,20 @@ class Supplies:
         return self._prepared[key]
 
     def audited(
-        self, cohort: Cohort, folds: Folds, volumes: Prepared
+        self,
+        cohort: Cohort,
+        folds: Folds,
+        volumes: Prepared,
+        *,
+        taught: Mapping[int, Sequence[Case]],
+        transductive: bool,
     ) -> tuple[Audit, dict[str, object]]:
-        """The audit of these very folds; copies look alike in whatever way they are prepared."""
+        """The audit of these very folds, see `audit_prepared`.
+
+        Copies look alike in whatever way they are prepared, so one preparation speaks for all.
+        """
+        if taught:
+            return audit_prepared(cohort, folds, volumes, taught=taught, transductive=transductive)
         key = (cohort.digest, *folds.folds, folds.test)
         if key not in self._audits:
             self._audits[key] = audit_prepared(cohort, folds, volumes)
