@@ -13,6 +13,7 @@ from squeezect.training import cross_validate
 from squeezect.training.crossval import Part
 from squeezect.training.data import EpochSampler, Volumes
 from squeezect.training.prepared import key_of
+from squeezect.training.run_folder import claim
 
 
 def run(cohort, recipe, store, folder, **options):
@@ -158,3 +159,16 @@ def test_a_volume_is_augmented_by_its_epoch_and_place_alone(cohort, store, recip
     second[(9, 0)]
     assert torch.equal(first[(2, 0)][0], second[(2, 0)][0])
     assert not torch.equal(first[(2, 0)][0], first[(3, 0)][0])
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path, recipe):
+    stamp = {"cohort": "c", "recipe": recipe.model_dump(mode="json")}
+    claim(tmp_path / "run", stamp)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    # An older version did not know these fields; what they do by default is what it did.
+    del facts["recipe"]["mixup"], facts["recipe"]["preparation"]["outside"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    claim(tmp_path / "run", stamp)
+    other = recipe.model_copy(update={"mixup": 0.3})
+    with pytest.raises(RecipeError):
+        claim(tmp_path / "run", stamp | {"recipe": other.model_dump(mode="json")})

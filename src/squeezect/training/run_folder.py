@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from pydantic import ValidationError
 
 from squeezect import __version__
 from squeezect.checkpoint import write_atomically
 from squeezect.errors import Code, RecipeError
+from squeezect.training.recipe import Recipe
 
 OTHER_RUN = Code(
     "other-run",
@@ -26,6 +28,7 @@ def claim(folder: Path, stamp: Mapping[str, object]) -> None:
     path = folder / "run.json"
     if path.exists():
         found = json.loads(path.read_text("utf-8"))
+        found["recipe"] = _with_defaults(found.get("recipe"))
         differing = [key for key in stamp if found.get(key) != stamp[key]]
         if differing:
             raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
@@ -36,6 +39,14 @@ def claim(folder: Path, stamp: Mapping[str, object]) -> None:
     write_json(path, {"status": "training", "version": __version__, **stamp})
     write_json(folder / "environment.json", environment())
     write_json(folder / "recipe.json", stamp["recipe"])
+
+
+def _with_defaults(recipe: object) -> object:
+    """A recipe as written, with the fields that it did not know yet at their defaults."""
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
 
 
 def environment() -> dict[str, object]:
