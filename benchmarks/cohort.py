@@ -43,7 +43,7 @@ if __name__ == "__main__":
     print(seconds, steady, resource.getrusage(who).ru_maxrss * 1024 / 1e6)
 """
 WAYS = ("one worker on one core", "one worker", "two workers")
-SCANS, SLICES = 32, 133
+SCANS, SLICES = 24, 133
 
 
 def fill(script: Path, store: Path, way: str, folders: list[Path]) -> tuple[float, float, float]:

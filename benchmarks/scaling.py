@@ -127,7 +127,7 @@ def main() -> None:
     options = arguments(__doc__)
     options.out.mkdir(parents=True, exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = "squeezect"
-    runs = max(1, options.runs // 2)
+    runs = max(1, options.runs // 3)
     with tempfile.TemporaryDirectory() as name:
         by_slices, by_side = slices(Path(name), runs), sides(Path(name), runs)
     by_workers = workers(options.out)

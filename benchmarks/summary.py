@@ -141,11 +141,14 @@ def write_readme(folders: Sequence[Path], readme: Path, summary: Path) -> None:
     text = summarise(folders)
     pages = [path.relative_to(summary.parent) / f"{TABLE}.md" for path in folders]
     links = ", ".join(f"[run {n}]({page})" for n, page in enumerate(pages, 1))
-    page = f"# How fast\n\n{text}\nAll rows, versions and figures: {links}.\n"
+    rest = f"All rows, versions and figures: {links}. What bounds the rest: [bounds](bounds.md)."
+    page = f"# How fast\n\n{text}\n{rest}\n"
     summary.write_text(page, "utf-8")
     old = readme.read_text("utf-8")
     if BEGIN not in old or END not in old:
         raise SystemExit(f"{readme} has no markers {BEGIN} and {END}")
-    block = f"{BEGIN}\n{text}{END}"
+    docs = summary.parent.as_posix()
+    more = f"[All tables and figures]({docs}/summary.md); [what bounds the rest]({docs}/bounds.md)."
+    block = f"{BEGIN}\n{text}\n{more}\n{END}"
     new = re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: block, old, flags=re.DOTALL)
     readme.write_text(new, "utf-8")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from squeezect.checkpoint import Checkpoint, read_card
 from squeezect.errors import CheckpointError, Code
+from squeezect.runtime.thinning import thin
 from squeezect.scan import Triple
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ class OpenVINOEngine:
             graph = core.read_model(path / "model.xml")
             if graph.input(0).partial_shape.is_dynamic:
                 graph.reshape([1, 1, *shape])
+            if not bfloat16:
+                thin(graph)
             return core.compile_model(graph, "CPU", options)
 
         compiled(tuple(facts["card"]["preparation"]["size"]))
