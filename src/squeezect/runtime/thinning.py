@@ -193,7 +193,8 @@ def _filters(weights: Floats, g: Floats) -> npt.NDArray[np.float32]:
     even, odd = weights[:, 0, 0::2], weights[:, 0, 1::2]
     odd = np.concatenate([odd, np.zeros_like(odd[:, :1])], axis=1)
     both = np.einsum("nj,pojyx->nopyx", g, np.stack([even, odd]))
-    return both[:, :, :, None].astype(np.float32)
+    kernels: npt.NDArray[np.float32] = both[:, :, :, None].astype(np.float32)
+    return kernels
 
 
 def _combined(products: Sequence[Any], a: Floats) -> list[Any]:
