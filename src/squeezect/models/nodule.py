@@ -39,7 +39,7 @@ class NoduleOptions(Options):
         ratings: further numbers that each member learns to tell (see `NoduleNet.lessons`).
     """
 
-    members: int = Field(default=3, ge=1, le=8)
+    members: int = Field(default=3, ge=1, le=16)
     width: float = Field(default=1.0, gt=0, le=4)
     stochastic: float = Field(default=0.1, ge=0, lt=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
