@@ -131,8 +131,8 @@ def report(rows: dict[str, Array], cases: Sequence[Case], table: pd.DataFrame) -
     text = (
         f"{len(labels)} nodules ({labels.sum()} malignant) of {len(set(patients))} patients, "
         f"{middle.sum()} of them ({labels[middle].sum()}) of 6 to 15 mm, each judged by the "
-        "network of a fold that did not know its patient. Intervals and tests count patients, not nodules; "
-        f"the test is DeLong's, paired. Hand-made features: {NAMES}."
+        "network of a fold that did not know its patient. Intervals and tests count patients, not "
+        f"nodules; the test is DeLong's, paired. Hand-made features: {NAMES}."
     )
     columns = ("", "ROC AUC", "network better by", "6 to 15 mm", "network better by")
     return markdown([TableBlock(title="", text=text, columns=columns, rows=lines)])
