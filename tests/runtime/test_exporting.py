@@ -36,7 +36,7 @@ def values():
 def test_another_answer_is_refused_and_leaves_nothing_behind(folder, monkeypatch):
     torch.manual_seed(1)
     other = create_model(NAME, options=OPTIONS).eval()
-    monkeypatch.setattr(exporting, "openvino_graph", lambda _: openvino_graph(other))
+    monkeypatch.setattr(exporting, "openvino_graph", lambda *_: openvino_graph(other))
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(CheckpointError, match="no-parity"):
         export(folder)
@@ -75,3 +75,27 @@ def test_weights_of_sixteen_bits_take_half_the_room_and_answer_alike(folder, val
     assert "16 bits" in engine.name
     exact = open_engine(folder, engine="torch")(values).probability
     assert engine(values).probability == pytest.approx(exact, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [
+        ("general3d", {"side": 24, "dense": 64}, (3, 24, 24)),
+        ("multiview", {}, (32, 32, 32)),
+        ("multiscale", {}, (24, 24, 24)),
+        ("tumornet", {}, (24, 24, 24)),
+        ("squeezenet-nodule", {"members": 1, "width": 0.5}, (16, 36, 36)),
+        ("cnn2d", {}, (1, 48, 48)),
+    ],
+)
+@pytest.mark.parametrize("form", ["openvino", "onnx"])
+def test_networks_are_exported_at_the_size_that_they_are_fed(name, options, size, form, tmp_path):
+    torch.manual_seed(0)
+    how = Preparation(crop="point", size=size)
+    card = Card(model=name, options=options, preparation=how)
+    weights = create_model(name, options=options).state_dict()
+    folder = Checkpoint(card, weights).save(tmp_path / "network")
+    export(folder, form=form)
+    volume = np.random.default_rng(0).random(size, dtype=np.float32)
+    exact = open_engine(folder, engine="torch")(volume).probability
+    assert open_engine(folder, engine=form)(volume).probability == pytest.approx(exact, abs=1e-4)

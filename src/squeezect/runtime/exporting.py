@@ -20,6 +20,7 @@ from squeezect.runtime.engines import (
     Output,
     TorchEngine,
 )
+from squeezect.scan import Shape
 
 if TYPE_CHECKING:
     import openvino
@@ -35,6 +36,8 @@ PARITY: dict[str, float] = {
     "openvino-int8": 0.01,
 }
 """Largest difference of a probability; but for 8 bits, of the map's values too, relatively."""
+ANY_SIZE: Shape = (64, 64, 64)
+"""What a network is traced with where its size does not matter."""
 
 NO_PARITY = Code(
     "no-parity",
@@ -117,7 +120,7 @@ def _write(
         return
     import openvino
 
-    graph = openvino_graph(model)
+    graph = openvino_graph(model, card.preparation.size)
     if form == "openvino-int8":
         graph = _quantised(graph, calibration)
     graph.set_rt_info(card.model_dump_json(), "squeezect_card")
@@ -142,11 +145,12 @@ def _both(model: "Classifier") -> "torch.nn.Module":
     return Both().eval()
 
 
-def _example(model: "Classifier") -> "torch.Tensor":
+def _example(model: "Classifier", size: Shape) -> "torch.Tensor":
     import torch
 
-    # Three different sides, so that tracing does not take them to be one.
-    return torch.zeros(1, 1, 64, 72, 80) if model.localises else torch.zeros(1, 1, 64, 64, 64)
+    # Three different sides, so that tracing does not take them to be one. A network without a map
+    # keeps the size that it is exported with.
+    return torch.zeros(1, 1, *((64, 72, 80) if model.localises else size))
 
 
 def _free(model: "Classifier") -> dict[str, Any]:
@@ -155,12 +159,17 @@ def _free(model: "Classifier") -> dict[str, Any]:
     return {"volumes": dict.fromkeys((2, 3, 4), torch.export.Dim.AUTO) if model.localises else {}}
 
 
-def openvino_graph(model: "Classifier") -> "openvino.Model":
-    """The network as an OpenVINO graph for one volume of any size: logits, and the class map."""
+def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Model":
+    """The network as an OpenVINO graph for one volume: logits, and the class map.
+
+    Args:
+        model: the network.
+        size: of the volumes [z, y, x], for a network without a map; the others take any.
+    """
     import openvino
     import torch
 
-    example = _example(model)
+    example = _example(model, size)
     with torch.no_grad(), warnings.catch_warnings():
         # Both libraries warn of their own internals here; the parity check judges the outcome.
         warnings.simplefilter("ignore", FutureWarning)
@@ -185,7 +194,7 @@ def _write_onnx(model: "Classifier", path: Path, card: Card) -> None:
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _both(model),
-            (_example(model),),
+            (_example(model, card.preparation.size),),
             dynamo=True,
             dynamic_shapes=_free(model),
             verbose=False,
