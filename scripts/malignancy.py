@@ -42,6 +42,8 @@ from squeezect.preparation import prepare
 Array = npt.NDArray[np.float64]
 MEMBERS = 2
 """Members of each fold's network that are shipped."""
+TAUGHT_ONLY = ("ratings", "lateral", "outline")
+"""Parts of a network that only teach it."""
 TYPICAL_MM = 8.25
 """Mean diameter of the nodules; all are brought to it where size is taken away."""
 LUNG, TISSUE = 0.11, 0.74
@@ -153,14 +155,19 @@ def ship(run: Path, table: pd.DataFrame, out: Path) -> None:
     for number, network in enumerate(networks):
         for name, value in network.weights.items():
             _, member, *rest = name.split(".")
-            if int(member) >= MEMBERS or rest[0] == "ratings":
+            if int(member) >= MEMBERS or rest[0] in TAUGHT_ONLY:
                 continue
             kept = value.half() if value.is_floating_point() else value
             weights[".".join(("members", str(number * MEMBERS + int(member)), *rest))] = kept
     first = networks[0].card
     card = first.model_copy(
         update={
-            "options": {**first.options, "members": MEMBERS * len(networks), "ratings": 0},
+            "options": {
+                **first.options,
+                "members": MEMBERS * len(networks),
+                "ratings": 0,
+                "outlines": False,
+            },
             "trained_on": {"nodules": len(table), "patients": int(table["patient"].nunique())},
             "scores": {name: round(value, 5) for name, value in scores(table).items()},
             "thresholds": thresholds(table),

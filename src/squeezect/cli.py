@@ -104,7 +104,10 @@ def prepare(
 
 @app.command()
 def models(json_: Json = False) -> None:
-    """List the networks by name, with input, parameters and operations."""
+    """List the networks by name, with input, parameters and operations.
+
+    The names go into recipes and into squeezect compare.
+    """
     from squeezect.models.catalogue import catalogue
 
     rows = catalogue()

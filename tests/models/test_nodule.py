@@ -24,10 +24,13 @@ def test_logits_are_the_mean_of_what_the_members_say() -> None:
 
 
 def test_a_lesson_has_an_outline_a_quarter_as_fine_and_the_ratings_asked_for() -> None:
-    lesson = network(members=1, ratings=4).lessons(torch.rand(2, 1, 16, 36, 36))[0]
+    lesson = network(members=1, ratings=4, outlines=True).lessons(torch.rand(2, 1, 16, 36, 36))[0]
+    assert lesson.outline is not None
     assert lesson.outline.shape == (2, 1, 8, 9, 9)
     assert lesson.ratings.shape == (2, 4)
-    assert network(members=1).lessons(torch.rand(2, 1, 8, 16, 16))[0].ratings.shape == (2, 0)
+    plain = network(members=1).lessons(torch.rand(2, 1, 8, 16, 16))[0]
+    assert plain.ratings.shape == (2, 0)
+    assert plain.outline is None
 
 
 def test_cells_are_where_their_evidence_is() -> None:
@@ -45,5 +48,7 @@ def test_cells_are_where_their_evidence_is() -> None:
 
 
 def test_at_most_two_million_parameters() -> None:
-    model = create_model("squeezenet-nodule", options={"members": 8, "ratings": 12})
+    model = create_model(
+        "squeezenet-nodule", options={"members": 8, "ratings": 12, "outlines": True}
+    )
     assert sum(p.numel() for p in model.parameters()) < 2_000_000

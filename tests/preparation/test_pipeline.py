@@ -90,7 +90,7 @@ def test_a_patch_is_cut_around_its_point_and_may_be_one_voxel_deep():
 
 def test_edges_go_on_where_air_does_not():
     scan, _ = thorax(1, nodules=1)
-    corner = scan.grid.to_mm((0, 200, 200))
+    corner = scan.grid.to_mm((0, 100, 100))
     air, edge = (
         prepare(scan, Preparation(crop="point", size=(9, 9, 9), outside=outside), point_mm=corner)
         for outside in ("air", "edge")

@@ -148,7 +148,13 @@ def recipe(teaching):
     return Recipe(
         name="tiny",
         model="squeezenet-nodule",
-        model_options={"members": 2, "width": 0.5, "ratings": 2, "stochastic": 0.0},
+        model_options={
+            "members": 2,
+            "width": 0.5,
+            "ratings": 2,
+            "outlines": True,
+            "stochastic": 0.0,
+        },
         preparation=POINT,
         folds=2,
         tune_fraction=0,

@@ -37,6 +37,7 @@ class NoduleOptions(Options):
         stochastic: probability of dropping the last fire module; earlier ones are dropped less.
         dropout: probability of dropping a value before the last layer.
         ratings: further numbers that each member learns to tell (see `NoduleNet.lessons`).
+        outlines: whether each member learns to draw the nodule's mask; neither is needed to judge.
     """
 
     members: int = Field(default=3, ge=1, le=16)
@@ -44,6 +45,7 @@ class NoduleOptions(Options):
     stochastic: float = Field(default=0.1, ge=0, lt=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     ratings: int = Field(default=0, ge=0, le=64)
+    outlines: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +55,13 @@ class Lesson:
     Args:
         logits: (B, classes).
         ratings: (B, ratings).
-        outline: logits (B, 1, z, y / 4, x / 4) of the nodule's mask, rounded up.
+        outline: logits (B, 1, z / 2, y / 4, x / 4) of the nodule's mask, rounded up; None where it
+            is not taught.
     """
 
     logits: torch.Tensor
     ratings: torch.Tensor
-    outline: torch.Tensor
+    outline: torch.Tensor | None
 
 
 class Member(nn.Module):
@@ -84,8 +87,11 @@ class Member(nn.Module):
         self.head = nn.Conv3d(width, options.classes, 1)
         self.ratings = nn.Linear(width, options.ratings) if options.ratings else None
         near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
-        self.lateral = nn.Conv3d(2 * _wide(EXPANDS[POOLED_BEFORE[1] - 1], options), near, 1)
-        self.outline = nn.Conv3d(near, 1, 1)
+        self.lateral: nn.Module | None = None
+        self.outline: nn.Module | None = None
+        if options.outlines:
+            self.lateral = nn.Conv3d(2 * _wide(EXPANDS[POOLED_BEFORE[1] - 1], options), near, 1)
+            self.outline = nn.Conv3d(near, 1, 1)
 
     def features(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features of every cell, and those that the outline is drawn from."""
@@ -93,7 +99,7 @@ class Member(nn.Module):
         features: torch.Tensor = functional.relu(self.stem_norm(self.stem(centred)))
         near = features
         for number, fire in enumerate(self.fires):
-            if number == POOLED_BEFORE[1]:
+            if number == POOLED_BEFORE[1] and self.lateral is not None:
                 near = functional.relu(near + self.lateral(features))
             if number in POOLED_BEFORE:
                 features = self.pool(features)
@@ -113,7 +119,7 @@ class Member(nn.Module):
         features = self.dropout(features)
         logits = self.head(features).mean((2, 3, 4))
         ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
-        return Lesson(logits, ratings, self.outline(near))
+        return Lesson(logits, ratings, None if self.outline is None else self.outline(near))
 
 
 class NoduleNet(Classifier):
@@ -162,6 +168,6 @@ register(
         make=_make,
         example=(8, 16, 16),
         input=(16, 36, 36),
-        smallest=(2, 8, 8),
+        smallest=(2, 16, 16),
     )
 )

@@ -229,6 +229,20 @@ class Recipe(BaseModel):
         """The weight of pseudo-labels: the recipe's own, or one over its epochs."""
         return self.pseudo or Ramp.over(self.epochs)
 
+    @model_validator(mode="after")
+    def _teaching_needs_pupils(self) -> Self:
+        how = self.teaching
+        if how is None:
+            return self
+        wanted: dict[str, object] = {"ratings": len(how.ratings)}
+        wanted["outlines"] = how.outline_weight > 0
+        if self.model != "squeezenet-nodule":
+            raise ValueError("only the model squeezenet-nodule can be taught by [teaching]")
+        for name, value in wanted.items():
+            if value and self.model_options.get(name) != value:
+                raise ValueError(f"[teaching] needs model_options.{name} = {value}")
+        return self
+
     @classmethod
     def load(cls, name: str | Path, **changes: object) -> Self:
         """A shipped recipe by name, or a TOML file by path, with fields changed if asked.

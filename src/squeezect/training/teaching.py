@@ -142,7 +142,7 @@ def taught_loss(
         if how.ratings and known.any():
             aside = functional.smooth_l1_loss(lesson.ratings.float()[known], told[known])
             total = total + how.ratings_weight * aside
-        if how.outline_weight and outlines.shape[1]:
+        if how.outline_weight and outlines.shape[1] and lesson.outline is not None:
             drawn = lesson.outline.float()
             z, y, x = drawn.shape[2:]
             mask = functional.adaptive_avg_pool3d(outlines, (z, y, x))
