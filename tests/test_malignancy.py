@@ -70,8 +70,8 @@ def test_on_the_crops_it_was_made_of(real_data, tmp_path) -> None:
     lines = (folder / "nodules.csv").read_text().splitlines()
     few = tmp_path / "few"
     few.mkdir()
-    (few / "nodules.csv").write_text("\n".join([lines[0], *lines[1:120]]) + "\n")
+    (few / "nodules.csv").write_text("\n".join([lines[0], *lines[1:41]]) + "\n")
     (few / "images").symlink_to(folder / "images")
-    assert len(read_nodule_crops(few)) == 119
+    assert len(read_nodule_crops(few)) == 40
     rows = score_weights("malignancy", few).parts["nodules.csv"]
-    assert rows["ROC AUC"].value > 0.9
+    assert rows["ROC AUC"].value > 0.85
