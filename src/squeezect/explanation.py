@@ -85,7 +85,8 @@ class Heatmap:
         """Evidence on the scan's slices `start` to `stop` (excluded); shape [z, y, x]."""
         nz, ny, nx = self.grid.shape
         rows = [np.arange(start, min(stop, nz)), np.arange(ny), np.arange(nx)]
-        return np.maximum(self._at(rows), 0)
+        values = self._at(rows)
+        return np.maximum(values, 0, out=values)
 
     def plane(self, axis: int, index: int) -> FloatMap:
         """Evidence on one plane of the scan: slice `index` along array axis `axis`, 2-D."""
@@ -103,16 +104,17 @@ class Heatmap:
         import nibabel
 
         top = float(max(self.evidence.max(), 1e-6))
-        grey = np.empty(self.grid.shape[::-1], np.uint8, order="F")
-        for start in range(0, self.grid.shape[0], 32):
-            part = self.slab(start, start + 32)
-            grey[:, :, start : start + 32] = np.rint(part.T * (255 / (1.5 * top))).clip(0, 255)
+        grey = np.empty(self.grid.shape, np.uint8)
+        for start in range(0, self.grid.shape[0], 16):
+            part = self.slab(start, start + 16)
+            part *= 255 / (1.5 * top)
+            grey[start : start + 16] = np.rint(part, out=part).clip(0, 255)
         steps = self.grid.steps_mm
         affine = np.eye(4)
         affine[:3, :3] = steps[::-1].T
         affine[:3, 3] = self.grid.origin_mm
         ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-        image = nibabel.Nifti1Image(grey, ras)  # type: ignore[no-untyped-call]
+        image = nibabel.Nifti1Image(grey.T, ras)  # type: ignore[no-untyped-call]
         image.header.set_slope_inter(1.5 * top / 255, 0)  # type: ignore[no-untyped-call]
         image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
         image.header["descrip"] = b"SqueezeCT evidence for class 1 (log-odds); research only"
@@ -121,12 +123,16 @@ class Heatmap:
 
     def _at(self, rows: list[npt.NDArray[np.int64]]) -> FloatMap:
         """Evidence at the scan voxels of three index lists, one product per axis."""
-        result = self.evidence
+        matrices = []
         for axis, index in enumerate(rows):
             matrix = _cubic(self._positions(axis, index), self.evidence.shape[axis])
             matrix[~self._inside(axis, index)] = 0
-            result = np.moveaxis(np.tensordot(matrix, result, axes=(1, axis)), 0, axis)
-        return np.ascontiguousarray(result, np.float32)
+            matrices.append(matrix)
+        along_z, along_y, along_x = matrices
+        # In this order every product writes its result where the next one reads it in a row.
+        planes = along_y @ (self.evidence @ along_x.T)
+        result: FloatMap = along_z @ planes.reshape(len(planes), -1)
+        return result.reshape(len(along_z), len(along_y), len(along_x))
 
     def _positions(self, axis: int, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return self._along(self.cells, axis, index)

@@ -1,6 +1,7 @@
 """Many scans in, a published answer or a stated reason for each out."""
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from squeezect.publishing.document import as_document
 from squeezect.publishing.publish import publish
 from squeezect.reading import read_scan
 from squeezect.runtime import EngineName
+from squeezect.scan import Scan
 from squeezect.session import Prediction, Session
 
 
@@ -79,23 +81,40 @@ def answer_scans(
     Raises:
         CheckpointError: if the run cannot be opened.
     """
-    session = Session.open(run, engine=engine)
     answers = []
-    for done, source in enumerate(scans):
-        if progress is not None:
-            progress("predicting", done, len(scans), source.name)
-        answers.append(_answer(session, source, out, series=series, allow=allow))
+    # Networks are loaded while the first scan is read.
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(Session.open, run, engine=engine)
+        for done, source in enumerate(scans):
+            if progress is not None:
+                progress("predicting", done, len(scans), source.name)
+            found = _read(source, series)
+            answers.append(_answer(opening.result(), source, found, out, allow=allow))
+        opening.result()
     if progress is not None:
         progress("predicting", len(scans), len(scans), "")
     return answers
 
 
-def _answer(
-    session: Session, source: Path, out: Path, *, series: str | None, allow: Collection[str]
-) -> Answer:
+def _read(source: Path, series: str | None) -> Scan | SqueezeCTError:
     try:
-        scan = read_scan(source, series=series)
-        prediction = session.predict(scan, allow=allow)
-        return Answer(source, prediction, publish(prediction, scan, out))
+        return read_scan(source, series=series)
+    except SqueezeCTError as error:
+        return error
+
+
+def _answer(
+    session: Session,
+    source: Path,
+    found: Scan | SqueezeCTError,
+    out: Path,
+    *,
+    allow: Collection[str],
+) -> Answer:
+    if isinstance(found, SqueezeCTError):
+        return Answer(source, error=found)
+    try:
+        prediction = session.predict(found, allow=allow)
+        return Answer(source, prediction, publish(prediction, found, out))
     except SqueezeCTError as error:
         return Answer(source, error=error)

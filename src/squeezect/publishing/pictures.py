@@ -1,17 +1,16 @@
 """Slices through the strongest evidence, as a radiologist would hang them."""
 
 import io
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
 from squeezect.explanation import Heatmap
 from squeezect.scan import Scan, Shape
 from squeezect.session import Prediction
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 View = Literal["axial", "coronal", "sagittal"]
 VIEWS: tuple[View, ...] = ("axial", "coronal", "sagittal")
@@ -21,6 +20,29 @@ LETTERS: dict[View, tuple[str, str, str, str]] = {
     "sagittal": ("A", "P", "S", "I"),
 }
 WINDOW_HU = (-1000, 400)
+WIDTH = 550
+"""Of a picture, in pixels."""
+INFERNO = (
+    (0, 0, 4),
+    (10, 7, 34),
+    (30, 12, 69),
+    (56, 9, 98),
+    (81, 14, 108),
+    (105, 22, 110),
+    (128, 31, 108),
+    (152, 39, 102),
+    (176, 49, 91),
+    (198, 61, 77),
+    (217, 77, 61),
+    (233, 97, 43),
+    (244, 121, 24),
+    (250, 148, 7),
+    (252, 176, 20),
+    (248, 205, 55),
+    (242, 234, 105),
+    (252, 255, 164),
+)
+"""Colours of the map of that name, evenly spaced; between them lines are straight enough."""
 
 
 def picture(scan: Scan, heatmap: Heatmap | None, view: View) -> bytes:
@@ -33,37 +55,66 @@ def picture(scan: Scan, heatmap: Heatmap | None, view: View) -> bytes:
         heatmap: its evidence, drawn the more opaque the stronger it is.
         view: the plane.
     """
-    from matplotlib.figure import Figure
-
     z, y, x = heatmap.peak_index if heatmap else _middle(scan)
     axis, index = {"axial": (0, z), "coronal": (1, y), "sagittal": (2, x)}[view]
     rows, columns = [a for a in range(3) if a != axis]
-    spacing = scan.grid.spacing_mm
-    extent = (
-        0.0,
-        scan.grid.shape[columns] * spacing[columns],
-        scan.grid.shape[rows] * spacing[rows],
-        0.0,
-    )
-    figure = Figure(figsize=(5, 5 * extent[2] / extent[1]), dpi=110)
-    axes: Axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(
-        _oriented(np.take(scan.hu, index, axis), view),
-        cmap="gray",
-        vmin=WINDOW_HU[0],
-        vmax=WINDOW_HU[1],
-        extent=extent,
-    )
+    high, wide = (scan.grid.shape[a] * scan.grid.spacing_mm[a] for a in (rows, columns))
+    scale = WIDTH / wide
+    size = (WIDTH, max(1, round(high * scale)))
+    image = grey(np.take(scan.hu, index, axis), size)
     if heatmap is not None:
-        _overlay(axes, heatmap, view, index, extent)
-        point = (np.array((z, y, x)) + 0.5) * np.array(spacing)
-        down = point[rows] if view == "axial" else extent[2] - point[rows]
-        axes.plot(point[columns], down, "+", color="#3ddbd9", markersize=16, markeredgewidth=1.2)
-    _annotate(axes, view, extent)
-    axes.axis("off")
+        plane = heatmap.plane(axis, index)
+        image = overlaid(image, plane / max(float(plane.max()), 1e-6))
+    if view != "axial":
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    draw = ImageDraw.Draw(image)
+    if heatmap is not None:
+        place = (np.array((z, y, x)) + 0.5) * np.array(scan.grid.spacing_mm) * scale
+        down = place[rows] if view == "axial" else size[1] - place[rows]
+        _cross(draw, float(place[columns]), float(down))
+    _annotate(draw, view, size, bar=50 * scale)
+    return encoded(image, "PNG", compress_level=1)
+
+
+def grey(plane: npt.NDArray[np.int16], size: tuple[int, int]) -> Image.Image:
+    """A plane of Hounsfield units in the lung window, at a size (width, height) in pixels."""
+    low, high = WINDOW_HU
+    share = (plane.astype(np.float32) - low) * (255 / (high - low))
+    image = Image.fromarray(np.rint(share.clip(0, 255)).astype(np.uint8))
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+def overlaid(image: Image.Image, share: npt.NDArray[np.float32]) -> Image.Image:
+    """A grey picture with evidence painted on it, the more opaque the stronger.
+
+    Args:
+        image: grey.
+        share: of the strongest evidence, 2-D, the same place at any resolution.
+    """
+    levels = Image.fromarray(np.rint(share.clip(0, 1) * 255).astype(np.uint8))
+    levels = levels.resize(image.size, Image.Resampling.BILINEAR)
+    painted = levels.copy()
+    painted.putpalette(_palette())
+    cover = levels.point([round(0.6 * level) for level in range(256)])
+    result = image.convert("RGB")
+    result.paste(painted.convert("RGB"), (0, 0), cover)
+    return result
+
+
+def encoded(image: Image.Image, form: Literal["PNG", "JPEG"], **options: int) -> bytes:
+    """A picture as a file's bytes."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", facecolor="black")
+    image.convert("RGB").save(data, form, **options)
     return data.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _palette() -> list[int]:
+    """256 colours from black through red to pale yellow, even in lightness, as R, G, B, R, ..."""
+    places = np.linspace(0, 255, len(INFERNO))
+    colours = np.array(INFERNO, float).T
+    table = np.stack([np.interp(np.arange(256), places, colour) for colour in colours], 1)
+    return [round(value) for value in table.ravel().tolist()]
 
 
 def captions(prediction: Prediction, scan: Scan) -> dict[str, str]:
@@ -78,33 +129,28 @@ def captions(prediction: Prediction, scan: Scan) -> dict[str, str]:
     }
 
 
-def _overlay(
-    axes: "Axes",
-    heatmap: Heatmap,
-    view: View,
-    index: int,
-    extent: tuple[float, float, float, float],
-) -> None:
-    plane = _oriented(heatmap.plane({"axial": 0, "coronal": 1, "sagittal": 2}[view], index), view)
-    top = max(float(plane.max()), 1e-6)
-    share = np.clip(plane / top, 0, 1)
-    axes.imshow(share, cmap="inferno", vmin=0, vmax=1, alpha=0.6 * share, extent=extent)
+def _cross(draw: ImageDraw.ImageDraw, x: float, y: float, *, arm: float = 12) -> None:
+    draw.line([(x - arm, y), (x + arm, y)], fill="#3ddbd9", width=2)
+    draw.line([(x, y - arm), (x, y + arm)], fill="#3ddbd9", width=2)
 
 
-def _oriented(plane: npt.NDArray[Any], view: View) -> npt.NDArray[Any]:
-    return plane if view == "axial" else plane[::-1]
-
-
-def _annotate(axes: "Axes", view: View, extent: tuple[float, float, float, float]) -> None:
-    width, height = extent[1], extent[2]
+def _annotate(draw: ImageDraw.ImageDraw, view: View, size: tuple[int, int], *, bar: float) -> None:
+    """Letters of the sides, and a bar of 50 mm that is `bar` pixels long."""
+    wide, high = size
     left, right, top, bottom = LETTERS[view]
-    style = {"color": "#c6c6c6", "fontsize": 12, "ha": "center", "va": "center"}
-    axes.text(0.03 * width, 0.5 * height, left, **style)  # type: ignore[arg-type]
-    axes.text(0.97 * width, 0.5 * height, right, **style)  # type: ignore[arg-type]
-    axes.text(0.5 * width, 0.03 * height + 3, top, **style)  # type: ignore[arg-type]
-    axes.text(0.5 * width, 0.97 * height - 3, bottom, **style)  # type: ignore[arg-type]
-    axes.plot([0.04 * width, 0.04 * width + 50], [0.95 * height] * 2, color="white", linewidth=2)
-    axes.text(0.04 * width + 25, 0.92 * height, "50 mm", **style)  # type: ignore[arg-type]
+    font = ImageFont.load_default(size=18)
+    places = {
+        (16, high / 2): left,
+        (wide - 16, high / 2): right,
+        (wide / 2, 16): top,
+        (wide / 2, high - 16): bottom,
+        (22 + bar / 2, high - 36): "50 mm",
+    }
+    for place, words in places.items():
+        draw.text(
+            place, words, fill="#d6d6d6", font=font, anchor="mm", stroke_width=1, stroke_fill=0
+        )
+    draw.line([(22, high - 22), (22 + bar, high - 22)], fill="white", width=3)
 
 
 def _middle(scan: Scan) -> Shape:

@@ -1,6 +1,5 @@
 """The whole scan at a glance: axial slices from top to bottom, with the evidence on them."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,13 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezect.explanation import Heatmap
-from squeezect.publishing.pictures import WINDOW_HU
+from squeezect.publishing.pictures import encoded, grey, overlaid
 from squeezect.scan import Scan
 
 MOST = 40
 WIDTH = 320
-
-Colours = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,29 +54,11 @@ def slices(scan: Scan, heatmap: Heatmap | None, *, most: int = MOST) -> Iterator
 
 
 def _jpeg(scan: Scan, index: int, evidence: npt.NDArray[np.float32] | None) -> bytes:
-    from PIL import Image
-
-    low, high = WINDOW_HU
-    grey = ((scan.hu[index].astype(np.float32) - low) / (high - low)).clip(0, 1)
-    colours: Colours = np.repeat(grey[..., None], 3, axis=2)
-    if evidence is not None and evidence.max() > 0.02:
-        colours = _overlaid(colours, evidence.clip(0, 1))
     _, rows, columns = scan.grid.shape
     _, down, across = scan.grid.spacing_mm
     width = min(WIDTH, max(columns, 1))
     height = max(1, round(width * rows * down / (columns * across)))
-    image = Image.fromarray(np.rint(colours * 255).astype(np.uint8)).resize(
-        (width, height), Image.Resampling.BILINEAR
-    )
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=80)
-    return data.getvalue()
-
-
-def _overlaid(colours: Colours, share: npt.NDArray[np.float32]) -> Colours:
-    from matplotlib import colormaps
-
-    painted = colormaps["inferno"](share)[..., :3].astype(np.float32)
-    cover = (0.6 * share)[..., None]
-    result: Colours = colours * (1 - cover) + painted * cover
-    return result
+    image = grey(scan.hu[index], (width, height))
+    if evidence is not None and evidence.max() > 0.02:
+        image = overlaid(image, evidence)
+    return encoded(image, "JPEG", quality=80)

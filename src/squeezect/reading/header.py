@@ -6,12 +6,14 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, BinaryIO, Literal
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from squeezect.errors import ReadingError
@@ -55,7 +57,16 @@ _KEYWORDS = """
     PixelPaddingValue PixelPaddingRangeLimit LossyImageCompression
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 """
-_TAGS: list[int] = [int(Tag(keyword)) for keyword in _KEYWORDS.split()]
+_TAGS = {keyword: Tag(keyword) for keyword in _KEYWORDS.split()}
+_NEEDS_THE_REST = {
+    "SeriesDescription",
+    "Manufacturer",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+}
+"""Tags whose value hangs on other tags too: the character set, the sign of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +241,7 @@ def _parse(source: Source, limits: Limits) -> list[Header]:
 def _parse_file(
     source: Source, file: BinaryIO, size: int, *, partial: bool = False
 ) -> list[Header]:
-    dataset = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+    dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS.values()), force=True)
     explicit, little = not dataset.is_implicit_VR, dataset.is_little_endian is not False
     offset, nbytes, kind = _find_pixels(file, explicit=explicit, little=little)
     if partial and not kind:
@@ -331,10 +342,30 @@ def _as_stored(value: int | None, pixels: Pixels) -> int | None:
 def value_of(dataset: Dataset, keyword: str) -> object:
     """A tag's value, None if it is missing, empty or cannot be converted."""
     try:
+        raw: object = dataset.get_item(_TAGS.get(keyword, keyword))
+        if (
+            isinstance(raw, RawDataElement)
+            and isinstance(raw.value, bytes)
+            and keyword not in _NEEDS_THE_REST
+        ):
+            return _converted(raw.tag, raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
         value: object = dataset.get(keyword)
     except DICOM_ERRORS:
         return None
     return value
+
+
+@lru_cache(maxsize=2048)
+def _converted(
+    tag: BaseTag,
+    vr: str | None,
+    value: bytes,
+    implicit: bool,  # noqa: FBT001 - part of a key
+    little: bool,  # noqa: FBT001 - part of a key
+) -> object:
+    """What pydicom makes of a stored value; the slices of a series share most of theirs."""
+    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little)
+    return convert_raw_data_element(raw).value
 
 
 def text(dataset: Dataset, keyword: str) -> str:
