@@ -11,7 +11,7 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow turns oneDNN on by itself only on some processors; without it, it is 3 to 5 times slower.
+# TensorFlow turns oneDNN on by itself only on some processors; without it, it is far slower.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
