@@ -155,6 +155,29 @@ def test_elements_of_an_archive_are_told_apart(archive, tmp_path):
         np.testing.assert_allclose(values, arrays[array][int(index)] / 255, atol=4e-4)
 
 
+@pytest.mark.parametrize(
+    ("element", "words"),
+    [
+        ("train_images/8", "has no volume train_images/8, train_images holds 8"),
+        ("train_images/-1", "has no volume train_images/-1"),
+        ("train_images/first", "has no volume train_images/first"),
+        ("holdout_images/0", "set.npz holds no array holdout_images"),
+        ("train_labels/0", "train_labels is uint8 of shape (8, 1), not 8-bit volumes"),
+    ],
+)
+def test_an_element_that_is_not_there_is_told_by_its_row(archive, recipe, tmp_path, element, words):
+    lines = [f"set.npz,SECRET{i},{i % 2},train_images/{i}" for i in range(8)]
+    lines[4] = f"set.npz,SECRET4,0,{element}"
+    table = tmp_path / "elements.csv"
+    table.write_text("\n".join(["scan,patient,label,element", *lines]) + "\n")
+    how = Preparation(crop="point", size=(12, 12, 12), spacing_mm=None)
+    plan = recipe.model_copy(update={"preparation": how, "epochs": 1})
+    with pytest.raises(PreparationError, match=r"row 5 of .*elements\.csv") as caught:
+        cross_validate(Cohort.read(table), plan, tmp_path / "run")
+    assert words in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
 def test_memory_names_what_it_lacks():
     with pytest.raises(StoreError) as error:
         InMemory(PATCH, {}).read("nobody")

@@ -31,6 +31,13 @@ NOT_PREPARED_HERE = Code(
 )
 
 
+NO_ELEMENT = Code(
+    "no-element",
+    "A row names a volume that its file of many volumes does not have.",
+    "name an array and a number in it, counted from 0, such as train_images/12",
+)
+
+
 class Prepared(Protocol):
     """Prepared volumes by the key of their case; a `Store` is one."""
 
@@ -149,15 +156,29 @@ def _bytes_of(
     """Grey values [z, y, x] of each case, or why they cannot be read."""
     for path in dict.fromkeys(case.scan for case in cases if case.element):
         for array, group in _by_array(case for case in cases if case.scan == path).items():
-            values = read_volumes(path, array)
+            try:
+                values = read_volumes(path, array)
+            except SqueezeCTError as error:
+                yield from ((case, error) for case in group)
+                continue
             for case in group:
-                yield case, values[int(case.element.rpartition("/")[2])]
+                yield case, _element(values, case)
     for case in cases:
         if not case.element:
             try:
                 yield case, read_patches([case]).values
             except SqueezeCTError as error:
                 yield case, error
+
+
+def _element(values: npt.NDArray[np.uint8], case: Case) -> npt.NDArray[np.uint8] | SqueezeCTError:
+    """The volume that a case names by its number in an array, or that there is none."""
+    array, _, number = case.element.rpartition("/")
+    if number.isdecimal() and int(number) < len(values):
+        element: npt.NDArray[np.uint8] = values[int(number)]
+        return element
+    what = f"{case.scan.name} has no volume {case.element}, {array} holds {len(values)}"
+    return StoreError(NO_ELEMENT, what)
 
 
 def _by_array(cases: Iterator[Case]) -> dict[str, list[Case]]:

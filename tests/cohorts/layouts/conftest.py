@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
+from tests.cohorts.layouts.miniatures import (
+    IDS,
+    ORIGIN,
+    PATIENTS,
+    READINGS,
+    SERIES,
+    TRAIN,
+    VAL,
+    xml,
+)
 
+from squeezect.cohorts.layouts.crops import COLUMNS
 from squeezect.scan import Grid
 
 UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001."
@@ -130,3 +142,93 @@ def write_ct(folder, *, series, patient, slices=6, modality="CT", origin_mm=(-20
 def ct():
     """Function that writes a folder of CT slices."""
     return write_ct
+
+
+@pytest.fixture
+def bowl(tmp_path, ct):
+    """Twelve patients of stage 1, the last four without labels; two patients of stage 2."""
+    root = tmp_path / "bowl"
+    for patient in IDS:
+        ct(root / "stage1" / patient, series=f"1.2.{int(patient, 16)}", patient=patient, slices=1)
+    rows = [f"{patient},{i % 3 == 0:d}" for i, patient in enumerate(IDS[:8])]
+    (root / "stage1_labels.csv").write_text("\n".join(["id,cancer", *rows]))
+    rows = [f"{patient},0.5" for patient in IDS[8:]]
+    (root / "stage1_sample_submission.csv").write_text("\n".join(["id,cancer", *rows]))
+    for patient in ("a" * 32, "b" * 32):
+        ct(root / "stage2" / patient, series="1.2", patient=patient, slices=1)
+    (root / "stage2_solution.csv").write_text(
+        f"Id,Cancer,Usage\n{'a' * 32},1,Private\n{'b' * 32},0,Private\n"
+    )
+    return root
+
+
+@pytest.fixture
+def lidc(tmp_path, ct):
+    """Three series of two patients in folders of misleading names, radiographs beside them."""
+    root = tmp_path / "tree"
+    for series, patient in zip(SERIES, PATIENTS, strict=True):
+        folder = root / patient / "01-01-2000-NA" / f"3000566.0-{series[-2:]}"
+        ct(folder, series=series, patient=patient, origin_mm=ORIGIN)
+        (folder / "158.xml").write_text(xml(series, READINGS[series]))
+    chest = root / PATIENTS[0] / "chest"
+    ct(chest, series="9.9", patient=PATIENTS[0], slices=2, modality="DX")
+    (chest / "rx.xml").write_text('<IdriReadMessage xmlns="http://www.nih.gov/idri"/>')
+    return root
+
+
+@pytest.fixture
+def crops(tmp_path):
+    """Four nodules of three patients as NIfTI crops with their masks."""
+    root = tmp_path / "crops"
+    rows = []
+    for number, patient in enumerate(["P1", "P1", "P2", "P3"]):
+        name = f"{patient}_R_{number}.nii.gz"
+        hu = np.full((5, 12, 10), -800, np.int16)
+        for kind, values in (("images", hu), ("masks", (hu > 0).astype(np.uint8))):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            image = SimpleITK.GetImageFromArray(values)
+            image.SetSpacing((0.7, 0.7, 2.5))
+            image.SetOrigin((10.0 + number, -40.0, -200.0))
+            SimpleITK.WriteImage(image, str(root / kind / name))
+        point = (13.0 + number, -36.0, -195.0)
+        rows.append([patient, f"1.2.{number}", *point, 6.0 + number, number % 2, name, "Solid"])
+    with (root / "nodules.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([[*COLUMNS, "Texture"], *rows])
+    return root
+
+
+@pytest.fixture
+def patches(tmp_path):
+    """Three patches to train with and two to judge by, as files without a picture."""
+    root = tmp_path / "patches"
+    for part, numbers in (("train", TRAIN), ("val", VAL)):
+        (root / part).mkdir(parents=True)
+        names = {f"{part}/image_{number}.jpg": label for number, label in numbers.items()}
+        for name in names:
+            (root / name).touch()
+        (root / f"{part}.txt").write_text("".join(f"{n} {label}\n" for n, label in names.items()))
+    return root
+
+
+SIZES = {"train": 6, "val": 3, "test": 4}
+
+
+def arrays():
+    rng = np.random.default_rng(0)
+    made = {}
+    for part, size in SIZES.items():
+        made[f"{part}_images"] = rng.integers(0, 255, (size, 28, 28, 28), np.uint8)
+        made[f"{part}_labels"] = (np.arange(size) % 2).astype(np.uint8)[:, None]
+    return made
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Function that writes an archive, with some arrays replaced or (None) left out."""
+
+    def write(**change):
+        made = {k: v for k, v in (arrays() | change).items() if v is not None}
+        np.savez_compressed(tmp_path / "nodulemnist3d.npz", **made)
+        return tmp_path / "nodulemnist3d.npz"
+
+    return write

@@ -1,36 +1,10 @@
 """Nodules cut out of scans: a table, images and masks, and centres inside the crops."""
 
-import csv
-
-import numpy as np
 import pytest
-import SimpleITK
 
 from squeezect.cohorts import make_folds
 from squeezect.cohorts.layouts import read_nodule_crops
-from squeezect.cohorts.layouts.crops import COLUMNS
 from squeezect.errors import CohortError
-
-
-@pytest.fixture
-def crops(tmp_path):
-    """Four nodules of three patients as NIfTI crops with their masks."""
-    root = tmp_path / "crops"
-    rows = []
-    for number, patient in enumerate(["P1", "P1", "P2", "P3"]):
-        name = f"{patient}_R_{number}.nii.gz"
-        hu = np.full((5, 12, 10), -800, np.int16)
-        for kind, values in (("images", hu), ("masks", (hu > 0).astype(np.uint8))):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            image = SimpleITK.GetImageFromArray(values)
-            image.SetSpacing((0.7, 0.7, 2.5))
-            image.SetOrigin((10.0 + number, -40.0, -200.0))
-            SimpleITK.WriteImage(image, str(root / kind / name))
-        point = (13.0 + number, -36.0, -195.0)
-        rows.append([patient, f"1.2.{number}", *point, 6.0 + number, number % 2, name, "Solid"])
-    with (root / "nodules.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([[*COLUMNS, "Texture"], *rows])
-    return root
 
 
 def refusal(root):

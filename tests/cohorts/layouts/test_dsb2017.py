@@ -3,29 +3,10 @@
 import csv
 
 import pytest
+from tests.cohorts.layouts.miniatures import IDS
 
 from squeezect.cohorts.layouts import read_dsb2017
 from squeezect.errors import CohortError
-
-IDS = [f"{i:032x}" for i in range(1, 13)]
-
-
-@pytest.fixture
-def bowl(tmp_path, ct):
-    """Twelve patients of stage 1, the last four without labels; two patients of stage 2."""
-    root = tmp_path / "bowl"
-    for patient in IDS:
-        ct(root / "stage1" / patient, series=f"1.2.{int(patient, 16)}", patient=patient, slices=1)
-    rows = [f"{patient},{i % 3 == 0:d}" for i, patient in enumerate(IDS[:8])]
-    (root / "stage1_labels.csv").write_text("\n".join(["id,cancer", *rows]))
-    rows = [f"{patient},0.5" for patient in IDS[8:]]
-    (root / "stage1_sample_submission.csv").write_text("\n".join(["id,cancer", *rows]))
-    for patient in ("a" * 32, "b" * 32):
-        (root / "stage2" / patient).mkdir(parents=True)
-    (root / "stage2_solution.csv").write_text(
-        f"Id,Cancer,Usage\n{'a' * 32},1,Private\n{'b' * 32},0,Private\n"
-    )
-    return root
 
 
 def refusal(root, **options):
@@ -104,5 +85,6 @@ def test_the_real_labels(real_data, tmp_path):
     with source.open() as file:
         for row in csv.DictReader(file):
             (tmp_path / "stage1" / row["id"]).mkdir(parents=True)
+            (tmp_path / "stage1" / row["id"] / "1.dcm").touch()
     cohort = read_dsb2017(tmp_path)
     assert (len(cohort), sum(c.label for c in cohort.cases)) == (1397, 362)

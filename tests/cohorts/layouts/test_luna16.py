@@ -202,6 +202,29 @@ def test_a_wrong_column_is_named(luna):
     assert "candidates.csv lacks the column 'coordX', 'coordY', 'coordZ'" in text
 
 
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("candidates", "class"),
+        ("candidates", "seriesuid"),
+        ("annotations", "diameter_mm"),
+        ("annotations_excluded", "coordZ"),
+    ],
+)
+def test_a_wrong_column_of_each_table_is_named(luna, table, column):
+    luna.rewrite(table, lambda rows: [[c if c != column else "other" for c in rows[0]], *rows[1:]])
+    code, text = refusal(luna, table=table)
+    assert code == "missing-column"
+    assert f"{table}.csv lacks the column {column!r}" in text
+
+
+def test_a_list_of_series_with_more_than_series_is_named(luna):
+    luna.rewrite("seriesuids", lambda rows: [*rows[:4], [*rows[4], "1"], *rows[5:]])
+    code, text = refusal(luna, table="scans")
+    assert code == "unreadable-table"
+    assert "row 5 of seriesuids.csv has 2 values, not 1" in text
+
+
 def test_missing_tables_and_folders_are_named(luna):
     (luna.folder / "candidates.csv").unlink()
     code, text = refusal(luna)

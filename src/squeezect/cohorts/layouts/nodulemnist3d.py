@@ -5,7 +5,11 @@ classification", 2023.
 """
 
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +44,7 @@ def read_nodulemnist3d(path: Path | str) -> Cohort:
     """
     source = Path(path)
     cases: list[Case] = []
-    for part, split in PARTS.items():
-        labels = _labels(source, part)
+    for part, labels in _labels(source).items():
         first = len(cases) + 1
         cases += [
             Case(
@@ -49,7 +52,7 @@ def read_nodulemnist3d(path: Path | str) -> Cohort:
                 patient=f"{part}-{index}",
                 label=label,
                 row=first + index,
-                split=split,
+                split=PARTS[part],
                 extra={"part": part},
                 element=f"{part}_images/{index}",
             )
@@ -71,38 +74,92 @@ def read_volumes(path: Path, array: str) -> npt.NDArray[np.uint8]:
     Raises:
         CohortError: `bad-archive`.
     """
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{array}.npy") as file:
-            values = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CohortError(BAD_ARCHIVE, f"{path.name} holds no array {array}") from error
-    if values.ndim != 4 or values.dtype != np.uint8:
-        what = f"{path.name}: {array} is {values.dtype} of shape {values.shape}, not 8-bit volumes"
-        raise CohortError(BAD_ARCHIVE, what)
-    return values
+    with _archive(path) as archive:
+        _check_volumes(path, archive, array)
+        return _read(path, archive, array)
 
 
-def _labels(source: Path, part: str) -> list[int]:
-    """Labels of a part, after a look whether as many volumes are there."""
+def _labels(source: Path) -> dict[str, list[int]]:
+    """Labels by part, after a look whether as many volumes are there, and nothing else."""
+    labels: dict[str, list[int]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    with _archive(source) as archive:
+        _check_names(source, archive)
+        for part in PARTS:
+            count, *size = _check_volumes(source, archive, f"{part}_images")
+            shapes[part] = tuple(size)
+            labels[part] = _check_labels(source, _read(source, archive, f"{part}_labels"), part)
+            if len(labels[part]) != count or not count:
+                what = f"{count} volumes in {part}_images, {len(labels[part])} in {part}_labels"
+                raise CohortError(BAD_ARCHIVE, f"{source.name} has {what}")
+            if shapes[part] != shapes["train"]:
+                what = f"{part}_images hold volumes of {shapes[part]}, train_images of"
+                raise CohortError(BAD_ARCHIVE, f"{source.name}: {what} {shapes['train']} voxels")
+    return labels
+
+
+@contextmanager
+def _archive(source: Path) -> Iterator[zipfile.ZipFile]:
+    """The open archive; what is wrong with its bytes becomes a refusal."""
     try:
         with zipfile.ZipFile(source) as archive:
-            with archive.open(f"{part}_labels.npy") as file:
-                labels = np.lib.format.read_array(file, allow_pickle=False)
-            shape = _shape(archive, f"{part}_images.npy")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        what = f"{source.name} does not hold {part}_images and {part}_labels as plain arrays"
+            yield archive
+    except (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        what = f"{source.name} is not an npz archive of plain arrays"
         raise CohortError(BAD_ARCHIVE, what) from error
-    whole = labels.dtype.kind in "iub" and labels.size == len(labels)
-    if not whole or len(shape) != 4 or shape[0] != len(labels):
-        what = f"{source.name}: {part}_images {shape} do not fit {part}_labels {labels.shape}"
+
+
+def _check_names(source: Path, archive: zipfile.ZipFile) -> None:
+    """All arrays of all parts are there, and no part beside them."""
+    there = {name.removesuffix(".npy") for name in archive.namelist()}
+    wanted = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        found = ", ".join(sorted(there)[:10]) or "none"
+        what = f"{source.name} lacks the array {missing[0]}; its arrays are {found}"
         raise CohortError(BAD_ARCHIVE, what)
-    return [int(label) for label in labels.ravel()]
+    for name in sorted(there - set(wanted)):
+        if name.endswith(("_images", "_labels")):
+            what = f"{source.name} holds {name}, of a part that is none of {', '.join(PARTS)}"
+            raise CohortError(BAD_ARCHIVE, what)
 
 
-def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    """Shape of an array in the archive, from its header: the voxels are not unpacked."""
-    with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        shape, _, _ = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+def _check_volumes(source: Path, archive: zipfile.ZipFile, array: str) -> tuple[int, ...]:
+    """Shape (cases, z, y, x) of an array of volumes, from its header: nothing is unpacked."""
+    try:
+        with archive.open(f"{array}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read = np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+    except (ValueError, KeyError) as error:
+        raise CohortError(BAD_ARCHIVE, f"{source.name} holds no array {array}") from error
+    if len(shape) != 4 or dtype != np.uint8:
+        what = f"{source.name}: {array} is {dtype} of shape {shape}, not 8-bit volumes"
+        raise CohortError(BAD_ARCHIVE, what)
     return tuple(shape)
+
+
+def _check_labels(source: Path, labels: npt.NDArray[np.generic], part: str) -> list[int]:
+    """Labels of a part as whole numbers from 0 up, one for each case."""
+    array = f"{source.name}: {part}_labels"
+    if labels.dtype.kind not in "iub" or labels.ndim == 0 or labels.size != len(labels):
+        what = f"{labels.dtype} of shape {labels.shape}, not one whole number for each case"
+        raise CohortError(BAD_ARCHIVE, f"{array} is {what}")
+    numbers = [int(label) for label in labels.ravel()]
+    bad = next((index for index, number in enumerate(numbers) if number < 0), None)
+    if bad is not None:
+        raise CohortError(BAD_ARCHIVE, f"{array}[{bad}] is {numbers[bad]}, not a class from 0 up")
+    return numbers
+
+
+def _read(source: Path, archive: zipfile.ZipFile, array: str) -> npt.NDArray[Any]:
+    """An array of the archive; nothing is unpickled."""
+    try:
+        with archive.open(f"{array}.npy") as file:
+            values: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, KeyError) as error:
+        what = f"{source.name}: {array} is not a plain array that can be read"
+        raise CohortError(BAD_ARCHIVE, what) from error
+    return values
