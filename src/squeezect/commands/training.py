@@ -68,23 +68,22 @@ def train(
     )
     source = Source.open(from_) if from_ else None
     who = read_dataset(cohort)
-    if detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches:
-        with Bars(quiet=quiet) as bars:
-            train_on_patches(who, plan, out, source=source, progress=bars)
-        typer.echo(f"run in {out}; next: squeezect evaluate {out}")
-        return
+    flat = detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches
     with Bars(quiet=quiet) as bars:
-        cross_validate(
-            who,
-            plan,
-            out,
-            store=store,
-            workers=workers,
-            skip_unreadable=skip_unreadable,
-            source=source,
-            teachers=Teachers.beside(cohort) if cohort.is_file() else None,
-            progress=bars,
-        )
+        if flat:
+            train_on_patches(who, plan, out, source=source, progress=bars)
+        else:
+            cross_validate(
+                who,
+                plan,
+                out,
+                store=store,
+                workers=workers,
+                skip_unreadable=skip_unreadable,
+                source=source,
+                teachers=Teachers.beside(cohort) if cohort.is_file() else None,
+                progress=bars,
+            )
     typer.echo(f"run in {out}; next: squeezect evaluate {out}")
 
 

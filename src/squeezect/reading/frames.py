@@ -6,14 +6,8 @@ from pydicom.dataset import Dataset
 
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
-from squeezect.reading.header import (
-    Header,
-    number,
-    numbers,
-    text,
-    value_of,
-    words,
-)
+from squeezect.reading.header import Header
+from squeezect.reading.values import number, numbers, text, value_of, words
 
 
 def split_frames(header: Header, dataset: Dataset) -> list[Header]:

@@ -1,42 +1,27 @@
 """What a DICOM file says of its slices, read without its pixels and without trusting it."""
 
 import io
-import math
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID
 
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
 from squeezect.reading.sources import HEAD_BYTES, Limits, Source
-
-DICOM_ERRORS = (
-    InvalidDicomError,
-    BytesLengthException,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RecursionError,
-    AssertionError,
-    struct.error,
-    zlib.error,
+from squeezect.reading.values import (
+    DICOM_ERRORS,
+    TAGS,
+    number,
+    numbers,
+    positive,
+    text,
+    whole,
+    words,
 )
-"""What pydicom and its converters raise on damaged files."""
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 CT_CLASSES = {
@@ -47,26 +32,6 @@ CT_CLASSES = {
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 PixelKind = Literal["", "int", "float"]
-
-_KEYWORDS = """
-    SOPClassUID SOPInstanceUID ImageType Modality SeriesInstanceUID SeriesDescription
-    Manufacturer KVP ConvolutionKernel ContrastBolusAgent SliceThickness GantryDetectorTilt
-    ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames
-    SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit
-    PixelRepresentation RescaleSlope RescaleIntercept RescaleType ModalityLUTSequence
-    PixelPaddingValue PixelPaddingRangeLimit LossyImageCompression
-    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
-"""
-_TAGS = {keyword: Tag(keyword) for keyword in _KEYWORDS.split()}
-_NEEDS_THE_REST = {
-    "SeriesDescription",
-    "Manufacturer",
-    "ConvolutionKernel",
-    "ContrastBolusAgent",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-}
-"""Tags whose value hangs on other tags too: the character set, the sign of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +206,7 @@ def _parse(source: Source, limits: Limits) -> list[Header]:
 def _parse_file(
     source: Source, file: BinaryIO, size: int, *, partial: bool = False
 ) -> list[Header]:
-    dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS.values()), force=True)
+    dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS.values()), force=True)
     explicit, little = not dataset.is_implicit_VR, dataset.is_little_endian is not False
     offset, nbytes, kind = _find_pixels(file, explicit=explicit, little=little)
     if partial and not kind:
@@ -315,7 +280,7 @@ def _header(source: Source, dataset: Dataset) -> Header:
         image_type=words(dataset, "ImageType"),
         position_mm=numbers(dataset, "ImagePositionPatient", 3),
         orientation=numbers(dataset, "ImageOrientationPatient", 6),
-        spacing_mm=_positive(numbers(dataset, "PixelSpacing", 2)),
+        spacing_mm=positive(numbers(dataset, "PixelSpacing", 2)),
         thickness_mm=number(dataset, "SliceThickness"),
         slope=number(dataset, "RescaleSlope"),
         intercept=number(dataset, "RescaleIntercept"),
@@ -337,76 +302,3 @@ def _as_stored(value: int | None, pixels: Pixels) -> int | None:
     span = 1 << max(pixels.allocated, 1)
     value %= span
     return value - span if pixels.signed and value >= span // 2 else value
-
-
-def value_of(dataset: Dataset, keyword: str) -> object:
-    """A tag's value, None if it is missing, empty or cannot be converted."""
-    try:
-        raw: object = dataset.get_item(_TAGS.get(keyword, keyword))
-        if (
-            isinstance(raw, RawDataElement)
-            and isinstance(raw.value, bytes)
-            and keyword not in _NEEDS_THE_REST
-        ):
-            return _converted(raw.tag, raw.VR, raw.value, raw.is_implicit_VR, raw.is_little_endian)
-        value: object = dataset.get(keyword)
-    except DICOM_ERRORS:
-        return None
-    return value
-
-
-@lru_cache(maxsize=2048)
-def _converted(
-    tag: BaseTag,
-    vr: str | None,
-    value: bytes,
-    implicit: bool,  # noqa: FBT001 - part of a key
-    little: bool,  # noqa: FBT001 - part of a key
-) -> object:
-    """What pydicom makes of a stored value; the slices of a series share most of theirs."""
-    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little)
-    return convert_raw_data_element(raw).value
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """A tag as text, "" if it is missing."""
-    value = value_of(dataset, keyword)
-    return value.strip(" \0") if isinstance(value, str | UID) else ""
-
-
-def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """A tag of one or several words."""
-    value = value_of(dataset, keyword)
-    if isinstance(value, str):
-        return (value.strip(),) if value.strip() else ()
-    return tuple(str(v).strip() for v in value) if isinstance(value, Sequence) else ()
-
-
-def number(dataset: Dataset, keyword: str) -> float | None:
-    """A tag as one finite number, None if it is none."""
-    found = numbers(dataset, keyword, 1)
-    return found[0] if found else None
-
-
-def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    """A tag as `count` finite numbers, None if it is not."""
-    value = value_of(dataset, keyword)
-    if value is None or isinstance(value, bytes):
-        return None
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    parts: Sequence[Any] = value if several else [value]  # type: ignore[assignment]
-    try:
-        found = tuple(float(part) for part in parts)
-    except DICOM_ERRORS:
-        return None
-    return found if len(found) == count and all(map(math.isfinite, found)) else None
-
-
-def whole(dataset: Dataset, keyword: str, default: int | None) -> int | None:
-    """A tag as a whole number, or the default."""
-    value = number(dataset, keyword)
-    return default if value is None else int(value)
-
-
-def _positive(values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    return values if values and min(values) > 0 else None

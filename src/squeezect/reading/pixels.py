@@ -11,9 +11,10 @@ import numpy as np
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
 from squeezect.reading.codestream import declared_size, is_whole
-from squeezect.reading.header import DICOM_ERRORS, Header, dicom_body
+from squeezect.reading.header import Header, dicom_body
 from squeezect.reading.hounsfield import Hu, Stored, to_hounsfield
 from squeezect.reading.sources import LIMITS, Deadline
+from squeezect.reading.values import DICOM_ERRORS
 
 NATIVE = {
     "",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from squeezect.candidates import read_patches, score_patches
+from squeezect.candidates import Patches, read_patches, score_patches
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
@@ -67,28 +67,40 @@ def train_on_patches(
     claim(folder, stamp)
     fold = folder / "fold-0"
     if not (fold / CARD_FILE).exists():
-        fold.mkdir(exist_ok=True)
-        sampler = BatchSampler(len(learn), batch_size=recipe.batch_size, seed=recipe.seed)
-        batches = patch_loader(train, sampler)
-        task = Task(recipe, seed=recipe.seed, steps=recipe.epochs * len(sampler), prime=start)
-        watch = Watch(fold, labels=[], stage="patches", progress=progress)
-        fit(task, watch, batches, None)
-        facts = {"train": len(learn), "epochs": len(watch.rows), "precision": precision_of(recipe)}
-        card = Card(
-            model=recipe.model,
-            options=recipe.model_options,
-            preparation=recipe.preparation,
-            recipe=recipe.model_dump(mode="json"),
-            trained_on=facts,
-            lineage=start.lineage if start else (),
-        )
-        own = {pseudonym(case.patient) for case in learn}
-        Seen.of(own, *((start.donor.seen,) if start else ())).save(fold)
-        Checkpoint(card, watch.best).save(fold)
-        (fold / RESUME_FILE).unlink(missing_ok=True)
+        _train(fold, recipe, train, learn, start, progress)
     probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
     _finish(folder, judged, probability, stamp)
     return folder
+
+
+def _train(
+    fold: Path,
+    recipe: Recipe,
+    patches: Patches,
+    cases: Sequence[Case],
+    start: Start | None,
+    progress: Progress,
+) -> None:
+    """Fit one network to patches; its checkpoint is written last."""
+    fold.mkdir(exist_ok=True)
+    sampler = BatchSampler(len(cases), batch_size=recipe.batch_size, seed=recipe.seed)
+    batches = patch_loader(patches, sampler)
+    task = Task(recipe, seed=recipe.seed, steps=recipe.epochs * len(sampler), prime=start)
+    watch = Watch(fold, labels=[], stage="patches", progress=progress)
+    fit(task, watch, batches, None)
+    facts = {"train": len(cases), "epochs": len(watch.rows), "precision": precision_of(recipe)}
+    card = Card(
+        model=recipe.model,
+        options=recipe.model_options,
+        preparation=recipe.preparation,
+        recipe=recipe.model_dump(mode="json"),
+        trained_on=facts,
+        lineage=start.lineage if start else (),
+    )
+    own = {pseudonym(case.patient) for case in cases}
+    Seen.of(own, *((start.donor.seen,) if start else ())).save(fold)
+    Checkpoint(card, watch.best).save(fold)
+    (fold / RESUME_FILE).unlink(missing_ok=True)
 
 
 def _finish(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from squeezect.cohorts import Cohort, make_folds
 from squeezect.training.costs import peak_memory, seconds_per_epoch, seconds_per_volume
-from squeezect.training.crossval import Run, cross_validate
+from squeezect.training.crossval import cross_validate
 from squeezect.training.gaussian_head import add_gaussian_head
 from squeezect.training.plans import Plan
 from squeezect.training.progress import Progress, silent
+from squeezect.training.run import Run
 from squeezect.training.run_folder import write_json
 from squeezect.training.supplies import Supplies
 

@@ -5,31 +5,36 @@ The test part is only opened after the last fold has been trained.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from squeezect import __version__
 from squeezect.checkpoint import CARD_FILE, Ancestor, Card, Checkpoint
-from squeezect.cohorts import Case, Cohort, Folds, make_folds
-from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
+from squeezect.cohorts import Cohort, Folds, make_folds
+from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
-from squeezect.training.insertion import open_bank
-from squeezect.training.prepared import Prepared, case_key
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
+from squeezect.training.run import Run, judged_by
 from squeezect.training.run_folder import claim, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
-from squeezect.training.tables import judged_rows, label_of
+from squeezect.training.tables import judged_rows
 from squeezect.training.teachers import Lesson, Teachers
-from squeezect.training.teaching import Lore
 
-__all__ = ["TARGET_SENSITIVITY", "claim", "cross_validate", "write_csv", "write_json"]
+__all__ = [
+    "TARGET_SENSITIVITY",
+    "Part",
+    "Run",
+    "claim",
+    "cross_validate",
+    "write_csv",
+    "write_json",
+]
 
 UNPREPARED = Code(
     "unprepared-scans",
@@ -37,87 +42,7 @@ UNPREPARED = Code(
     "mend or remove these rows, or pass --skip-unreadable to leave them out",
 )
 
-TAUGHT_AND_GUESSED = Code(
-    "taught-and-guessed",
-    "A recipe with [teaching] is to learn from pseudo-labels, which carry nothing but a label.",
-    "train without pseudo-labels, or take [teaching] out of the recipe",
-)
-
 TARGET_SENSITIVITY = 0.9
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one training works on.
-
-    Args:
-        cohort: who takes part.
-        recipe: what is done.
-        folder: where it is written.
-        volumes: prepared volumes of the cases.
-        folds: who is in which part.
-        source: networks that folds start from; None for fresh weights.
-        lessons: pseudo-labels by fold.
-        teachers: who gave them.
-    """
-
-    cohort: Cohort
-    recipe: Recipe
-    folder: Path
-    volumes: Prepared
-    folds: Folds
-    source: Source | None = None
-    lessons: Mapping[int, Lesson] = field(default_factory=dict)
-    teachers: Teachers | None = None
-
-    def key(self, case: Case) -> str:
-        """The key of a case's volume."""
-        return case_key(case, self.recipe.preparation)
-
-    def part(self, rows: Sequence[int]) -> Part:
-        """Keys and labels of some rows of the cohort."""
-        cases = [self.cohort.case(row) for row in rows]
-        return Part([self.key(c) for c in cases], [label_of(c) for c in cases])
-
-    def start(self, k: int) -> Start | None:
-        """What fold `k` starts from; None for fresh weights."""
-        if self.source is None:
-            return None
-        return Start(self.source.donor(k, judged_by(self.folds, k)), self.recipe)
-
-    def learning(self, rows: Sequence[int]) -> Part:
-        """A training part: with real nodules to insert, if the recipe names a bank of them.
-
-        None of them is of a patient of the cohort who is not in this part. If the recipe teaches
-        more than labels, that comes along too.
-        """
-        known = {pseudonym(self.cohort.case(row).patient) for row in rows}
-        everyone = {pseudonym(case.patient) for case in self.cohort.cases}
-        bank = open_bank(self.recipe.insertion, without=everyone - known)
-        how = self.recipe.teaching
-        if how is None:
-            return replace(self.part(rows), bank=bank)
-        cases = [self.cohort.case(row) for row in rows]
-        lore = Lore.read(cases, how, self.recipe.preparation)
-        return replace(self.part(rows), bank=bank, lore=lore)
-
-    def taught(self, k: int) -> Part:
-        """What fold `k` is fitted to: labelled cases, then pseudo-labelled ones."""
-        own = self.learning(self.folds.folds[k].train)
-        labels = self.lessons[k].labels if k in self.lessons else {}
-        keys = [self.key(self.cohort.case(row)) for row in labels]
-        if not keys:
-            return own
-        if own.lore is not None:
-            what = f"recipe {self.recipe.name} teaches more than labels"
-            raise RecipeError(TAUGHT_AND_GUESSED, what)
-        return Part([*own.keys, *keys], [*own.labels, *labels.values()], own.bank, len(keys))
-
-
-def judged_by(folds: Folds, k: int) -> dict[str, int]:
-    """Pseudonyms of the patients that judge fold `k`, the test part among them; a row of each."""
-    rows = (*folds.folds[k].validation, *folds.test)
-    return {folds.patients[row]: row for row in reversed(rows)}
 
 
 def cross_validate(  # noqa: PLR0913
@@ -172,13 +97,7 @@ def cross_validate(  # noqa: PLR0913
             source.donor(k, judged_by(drawn, k))
     rehearse(recipe, source)
     _lessons(cohort, drawn, teachers)
-    stamp = {
-        "cohort": cohort.digest,
-        "recipe": recipe.model_dump(mode="json"),
-        "skip_unreadable": skip_unreadable,
-        "source": source.digest if source else None,
-        "teachers": teachers.digest if teachers else None,
-    }
+    stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
     claim(folder, stamp)
     supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
     volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
@@ -196,6 +115,24 @@ def cross_validate(  # noqa: PLR0913
     predictions = _predict(run, progress)
     _finish(run, predictions, stamp, skipped)
     return folder
+
+
+def _stamp(
+    cohort: Cohort,
+    recipe: Recipe,
+    source: Source | None,
+    teachers: Teachers | None,
+    *,
+    skip_unreadable: bool,
+) -> dict[str, object]:
+    """What must be the same for a run to go on."""
+    return {
+        "cohort": cohort.digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "skip_unreadable": skip_unreadable,
+        "source": source.digest if source else None,
+        "teachers": teachers.digest if teachers else None,
+    }
 
 
 def _drawn(cohort: Cohort, recipe: Recipe) -> Folds:

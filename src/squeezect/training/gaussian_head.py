@@ -16,8 +16,8 @@ import torch
 
 from squeezect.checkpoint import Checkpoint
 from squeezect.models.gaussian import GaussianProcess, fit_gaussian_process
-from squeezect.training.crossval import Run
 from squeezect.training.fold import Part
+from squeezect.training.run import Run
 from squeezect.training.run_folder import write_csv
 from squeezect.training.tables import judged_rows
 

@@ -5,7 +5,7 @@ Source: Lee 2013; B. B. Ahn, "The Compact 3D Convolutional Neural Network for Me
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from squeezect.checkpoint import Ancestor, write_atomically
 from squeezect.cohorts import AuditRules, Case, Cohort, Folds, audit, fingerprint
 from squeezect.cohorts.parsing import contradictions
 from squeezect.cohorts.problems import refuse
-from squeezect.errors import CheckpointError, Code, CohortError, PreparationError
+from squeezect.errors import CheckpointError, Code, CohortError, PreparationError, SqueezeCTError
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import SURELY_ALIKE
 from squeezect.training.choosing import Rules
@@ -132,29 +132,25 @@ def pseudo_label(  # noqa: PLR0913
         cohort.only(involved), how, store or run / "store", workers=workers, progress=progress
     )
     if failed and not skip_unreadable:
-        row, error = next(iter(failed.items()))
-        what = f"row {row} of {out.name}: {error.what} [{error.code}]"
-        raise PreparationError(UNLABELLABLE, what)
+        raise _unlabellable(out, failed)
     asked = [case for case in asked if case.row not in failed]
     _audit([c for c in test if c.row not in failed], asked, volumes, transductive=transductive)
-    rules = rules or Rules()
-    if rules.positive_share is None:
-        rules = rules.model_copy(update={"positive_share": _share_of(cohort)})
-    teachers, said = [], {}
-    for number, donor in enumerate(source.donors):
-        progress("pseudo-labelling", number, len(source.donors), donor.name)
-        column = f"teacher_{number}"
-        said[column] = _answers(donor, asked, volumes, out.with_suffix(f".{column}.part"))
-        teachers.append(_teacher(donor, column))
-    progress("pseudo-labelling", len(teachers), len(teachers), "done")
+    rules = _with_share(rules or Rules(), cohort)
+    said = _said(source.donors, asked, volumes, out, progress)
     _write(cohort, said, asked, out)
-    told = Teachers(
-        run=source.name, teachers=tuple(teachers), rules=rules, transductive=transductive
-    )
+    teachers = tuple(map(_teacher, source.donors, said))
+    told = Teachers(run=source.name, teachers=teachers, rules=rules, transductive=transductive)
     told.save(out)
     for column in said:
         out.with_suffix(f".{column}.part").unlink(missing_ok=True)
     return Labelled(out, len(asked), tuple(failed), _chosen(said, asked, rules), transductive)
+
+
+def _unlabellable(out: Path, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
+    """The error that names the first case that could not be prepared, by its row."""
+    row, error = next(iter(failed.items()))
+    what = f"row {row} of {out.name}: {error.what} [{error.code}]"
+    return PreparationError(UNLABELLABLE, what)
 
 
 def _joined(unlabelled: Cohort, labelled: Cohort | None, out: Path) -> Cohort:
@@ -191,11 +187,35 @@ def _audit(
     audit({"test": test}, fingerprints=prints, pseudo_labelled=asked, rules=rules).require_ok()
 
 
+def _with_share(rules: Rules, cohort: Cohort) -> Rules:
+    """The rules, with the cohort's own share of positives where they name none."""
+    if rules.positive_share is not None:
+        return rules
+    return rules.model_copy(update={"positive_share": _share_of(cohort)})
+
+
 def _share_of(cohort: Cohort) -> float | None:
     """Share of positives among the labelled cases that are not for testing."""
     labels = [case.label == 1 for case in cohort.labelled if case.split != "test"]
     share = sum(labels) / len(labels) if labels else 0.0
     return share if 0 < share < 1 else None
+
+
+def _said(
+    donors: Sequence[Donor],
+    asked: Sequence[Case],
+    volumes: Prepared,
+    out: Path,
+    progress: Progress,
+) -> dict[str, list[float]]:
+    """Probabilities of every network, by its column in the table."""
+    said = {}
+    for number, donor in enumerate(donors):
+        progress("pseudo-labelling", number, len(donors), donor.name)
+        column = f"teacher_{number}"
+        said[column] = _answers(donor, asked, volumes, out.with_suffix(f".{column}.part"))
+    progress("pseudo-labelling", len(donors), len(donors), "done")
+    return said
 
 
 def _answers(donor: Donor, asked: Sequence[Case], volumes: Prepared, part: Path) -> list[float]:

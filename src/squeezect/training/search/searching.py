@@ -72,14 +72,7 @@ def search_recipes(
     seen = cohort.without(set(outer.test)).only([*first.train, *first.tune, *first.validation])
     inner = make_folds(searched, folds=plan.inner_folds, seed=base.seed, tune_fraction=0.0)
     longest = plan.space.longest(base)
-    sampling = Sampling(
-        plan.space,
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-        seed=base.seed,
-        maximise=plan.objective == "auc",
-        steps=longest * plan.inner_folds,
-    )
+    sampling = _sampling(plan, longest)
     claim(folder, plan.stamp(cohort))
     volumes = Volumes(store or folder / "store", workers, progress)
     ready = volumes.fill(base.preparation, seen)
@@ -96,18 +89,31 @@ def search_recipes(
     write_recipe(folder / BEST_FILE, recipe, comment=_comment(plan, best, searched))
     judged = None
     if plan.judge:
-        rivals = {
-            r.name: changed(base, r.values) for r in (records[0], best) if r.score is not None
-        }
-        judged = judge_recipes(
-            cohort, outer, rivals, folder / "judged", volumes=prepared, progress=progress
-        )
+        rivals = _rivals(base, records[0], best)
+        place = folder / "judged"
+        judged = judge_recipes(cohort, outer, rivals, place, volumes=prepared, progress=progress)
     apart = _patients(cohort.only(first.validation)), _patients(cohort.only(outer.test))
     found = Found(plan, folder, tuple(records), best, recipe, _patients(searched), apart, judged)
     write_report(found)
     status = {"status": "finished", **plan.stamp(cohort), "found": found.as_dict()}
     write_json(folder / "run.json", status)
     return found
+
+
+def _sampling(plan: Plan, longest: int) -> Sampling:
+    return Sampling(
+        plan.space,
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        seed=plan.base.seed,
+        maximise=plan.objective == "auc",
+        steps=longest * plan.inner_folds,
+    )
+
+
+def _rivals(base: Recipe, first: Record, best: Record) -> dict[str, Recipe]:
+    """Base recipe and winner by name; one of them where they are the same or the base failed."""
+    return {r.name: changed(base, r.values) for r in (first, best) if r.score is not None}
 
 
 def _audit(

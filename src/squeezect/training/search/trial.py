@@ -18,12 +18,12 @@ from squeezect.errors import Code, RecipeError, SqueezeCTError
 from squeezect.evaluation import compare, roc_auc
 from squeezect.evaluation.cases import Cases
 from squeezect.scan import pseudonym
-from squeezect.training.crossval import Run
 from squeezect.training.fold import RESUME_FILE, batches, fit, predict_part
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
+from squeezect.training.run import Run
 from squeezect.training.run_folder import write_csv
 from squeezect.training.search.records import Record
 from squeezect.training.search.sampling import Asked
