@@ -96,6 +96,31 @@ def test_a_search_sees_no_patient_that_judges_and_writes_what_training_takes(
     assert len(report["records"]) == 3
 
 
+def test_a_winner_that_does_worse_on_new_patients_is_reported(cohort, plan, stores, tmp_path):
+    folder = tmp_path / "search"
+    search_recipes(cohort, plan, folder, store=stores)
+    base = Record.load(folder / "trials" / "base")
+    base.model_copy(update={"score": 99.0}).save(folder / "trials" / "base")
+    found = search_recipes(cohort, plan, folder, store=stores)
+    first = make_folds(cohort, folds=2, seed=0, tune_fraction=plan.base.tune_fraction).folds[0]
+    labels = [cohort.case(row).label for row in first.validation]
+    for name, right in (("base", 0.9), (found.best.name, 0.1)):
+        place = folder / "judged" / name
+        place.mkdir(parents=True)
+        lines = [
+            f"{row},p{row},{label},{right if label else 1 - right}"
+            for row, label in zip(first.validation, labels, strict=True)
+        ]
+        text = "\n".join(["row,patient,label,probability", *lines, ""])
+        (place / "predictions.csv").write_text(text)
+    found = search_recipes(cohort, replace(plan, judge=True), folder, store=stores)
+    (caution,) = found.judged.cautions()
+    assert "the winner is worse than the recipe that the search began with" in caution
+    assert f"caution: {caution}" in found.summary()
+    assert found.as_dict()["judged"]["cautions"] == [caution]
+    assert "the winner is worse than" in (folder / "report" / "index.html").read_text()
+
+
 def test_kills_and_asking_for_more_trials_change_nothing(cohort, plan, stores, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     search_recipes(cohort, plan, whole, store=stores)

@@ -13,6 +13,7 @@ from squeezect.evaluation.calibration import (
     fit_calibrator,
 )
 from squeezect.evaluation.cases import Cases
+from squeezect.evaluation.cautions import cautions_of_choice
 from squeezect.evaluation.compare import (
     Comparison,
     compare_auc,
@@ -78,6 +79,7 @@ __all__ = [
     "Thresholds",
     "brier_parts",
     "calibration_curve",
+    "cautions_of_choice",
     "column_probabilities",
     "column_probabilities_of_test",
     "compare_auc",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from squeezect.evaluation.compare import Comparison
 from squeezect.evaluation.estimates import Z95, Estimate
 from squeezect.evaluation.history import History
 from squeezect.evaluation.results import Evaluation, Part
@@ -153,3 +154,40 @@ def _of_skipped(skipped: object) -> list[str]:
         return []
     scans = "1 scan" if len(skipped) == 1 else f"{len(skipped)} scans"
     return [f"{scans} of the cohort could not be prepared and had no part in anything here."]
+
+
+def cautions_of_choice(*, auc: Comparison, log_loss: Comparison) -> list[str]:
+    """What to know of a recipe that was chosen, once both it and its base met new patients.
+
+    Args:
+        auc: ROC AUC of the chosen recipe and of its base, on patients who did not choose it.
+        log_loss: log loss of the two, on the same patients.
+
+    Returns:
+        A sentence where the chosen recipe is worse, or is not shown to be better; none where both
+        scores are better.
+    """
+    scores = (
+        ("ROC AUC", auc, auc.difference.high < 0, auc.difference.low > 0),
+        ("log loss", log_loss, log_loss.difference.low > 0, log_loss.difference.high < 0),
+    )
+    worse = [
+        f"{name} of {gain.first:.3f} instead of {gain.second:.3f}, difference {gain.difference}"
+        for name, gain, bad, _ in scores
+        if bad
+    ]
+    if worse:
+        return [
+            "On patients that did not choose it, the winner is worse than the recipe that the"
+            f" search began with ({'; '.join(worse)}): it fits the patients who chose it. Keep"
+            " the base recipe."
+        ]
+    unclear = {name: gain.difference for name, gain, _, good in scores if not good}
+    if not unclear:
+        return []
+    differences = "; ".join(f"{name} {difference}" for name, difference in unclear.items())
+    end = ": nothing shows that the search helped" if len(unclear) == 2 else ""
+    return [
+        "On patients that did not choose it, the winner cannot be told from the recipe that the"
+        f" search began with by {' and '.join(unclear)} (difference in {differences}){end}."
+    ]

@@ -11,6 +11,7 @@ from squeezect.cohorts import Cohort, Folds
 from squeezect.evaluation import (
     Comparison,
     Estimate,
+    cautions_of_choice,
     compare_auc,
     compare_scores,
     probability_scores,
@@ -18,11 +19,11 @@ from squeezect.evaluation import (
 )
 from squeezect.models import create_model
 from squeezect.scan import pseudonym
-from squeezect.training.crossval import Run
 from squeezect.training.fold import RESUME_FILE, predict_part, train_fold
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
+from squeezect.training.run import Run
 from squeezect.training.run_folder import write_csv
 
 FILE = "predictions.csv"
@@ -48,6 +49,12 @@ class Judged:
     auc_gain: Comparison | None
     log_loss_gain: Comparison | None
 
+    def cautions(self) -> list[str]:
+        """Whether the winner is worse than the base recipe, or cannot be told from it."""
+        if self.auc_gain is None or self.log_loss_gain is None:
+            return []
+        return cautions_of_choice(auc=self.auc_gain, log_loss=self.log_loss_gain)
+
     def as_dict(self) -> dict[str, object]:
         """Everything as plain JSON."""
         gains = {"auc_gain": self.auc_gain, "log_loss_gain": self.log_loss_gain}
@@ -57,6 +64,7 @@ class Judged:
             "auc": {name: value.as_dict() for name, value in self.auc.items()},
             "log_loss": {name: value.as_dict() for name, value in self.log_loss.items()},
             **{name: gain.as_dict() if gain else None for name, gain in gains.items()},
+            "cautions": self.cautions(),
         }
 
     def __str__(self) -> str:

@@ -107,5 +107,6 @@ class Found:
         ]
         if self.judged:
             lines.append(f"on patients that no trial saw: {self.judged}")
+            lines += [f"caution: {caution}" for caution in self.judged.cautions()]
         report = self.folder / "report" / "index.html"
         return "\n".join([*lines, f"recipe: {self.folder / BEST_FILE}", f"report: {report}"])

@@ -110,7 +110,7 @@ def _cards(found: Found, intervals: dict[str, dict[str, Estimate]]) -> list[Card
 
 
 def _cautions(found: Found, shares: dict[str, tuple[float, float, float]]) -> list[str]:
-    told = []
+    told = found.judged.cautions() if found.judged else []
     if found.best is found.records[0]:
         told.append("No trial did better than the recipe that the search began with.")
     finished = found.counts()["complete"]
@@ -121,12 +121,6 @@ def _cautions(found: Found, shares: dict[str, tuple[float, float, float]]) -> li
         )
     if not shares:
         told.append("Too few finished trials to say which fields matter.")
-    gain = found.judged.auc_gain if found.judged else None
-    if gain and gain.difference.low <= 0 <= gain.difference.high:
-        told.append(
-            "On patients that no trial saw, the interval of the difference between winner and base"
-            " holds zero: nothing shows that the search helped."
-        )
     return told
 
 
