@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -11,6 +12,9 @@ from squeezect.preparation.lungs import LungFigures
 from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.resample import FloatVolume
 from squeezect.scan import Grid
+
+_adapter = cache(TypeAdapter)
+"""Building an adapter takes longer than reading a patch."""
 
 
 def volume_facts(volume: Volume) -> dict[str, Any]:
@@ -37,9 +41,9 @@ def volume_from(facts: Mapping[str, Any], values: FloatVolume, preparation: Prep
         raise ValueError(f"shape {values.shape} instead of {preparation.size}")
     return Volume(
         values,
-        TypeAdapter(Grid).validate_python(facts["grid"]),
+        _adapter(Grid).validate_python(facts["grid"]),
         preparation,
-        TypeAdapter(LungFigures | None).validate_python(facts["lungs"]),
-        TypeAdapter(tuple[Finding, ...]).validate_python(facts["findings"]),
+        _adapter(LungFigures | None).validate_python(facts["lungs"]),
+        _adapter(tuple[Finding, ...]).validate_python(facts["findings"]),
         str(facts["identity"]),
     )

@@ -1,6 +1,6 @@
 """From a scan's files to its volumes in a store, and how to tell that the files have changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from squeezect.errors import Code, SqueezeCTError, StoreError
 from squeezect.preparation.chest import NO_LUNGS, check_chest
-from squeezect.preparation.pipeline import prepare
+from squeezect.preparation.pipeline import Volume, prepare
 from squeezect.scan import Scan, Triple
 
 if TYPE_CHECKING:
@@ -102,13 +102,19 @@ def _whole_into(
 def _patches_into(
     store: "Store", source: Source, scan: Scan, threads: int
 ) -> SqueezeCTError | None:
-    first = None
-    for key, mark in source.marks.items():
-        point = source.points.get(key)
-        try:
-            volume = prepare(scan, store.preparation, point_mm=point, threads=threads)
-        except SqueezeCTError as error:
-            first = first or error
-        else:
+    failed: list[SqueezeCTError] = []
+
+    def patches() -> Iterator[tuple[str, str, Volume]]:
+        for key, mark in source.marks.items():
+            point = source.points.get(key)
+            try:
+                yield key, mark, prepare(scan, store.preparation, point_mm=point, threads=threads)
+            except SqueezeCTError as error:
+                failed.append(error)
+
+    if len(source.marks) > 1:
+        store.write_patches(source.path, patches(), count=len(source.marks))
+    else:
+        for key, mark, volume in patches():
             store.write(key, volume, source=mark)
-    return first
+    return failed[0] if failed else None

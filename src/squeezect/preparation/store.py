@@ -1,4 +1,4 @@
-"""Prepared volumes on disk: one zarr array per scan, whole or not there at all.
+"""Prepared volumes on disk: one zarr array per scan, or per scan with points; whole or not there.
 
 A scan is prepared into a hidden folder that is renamed when it is complete, so a killed run leaves
 nothing half-written, and the next one goes on with what is missing.
@@ -8,15 +8,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from squeezect.errors import Code, SqueezeCTError, StoreError
+from squeezect.preparation.packs import Packs, Patch, write_pack
 from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.records import volume_facts, volume_from
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
@@ -119,11 +120,24 @@ class Store:
         scratch.replace(index)
         return cls(folder, preparation)
 
+    @cached_property
+    def _packs(self) -> Packs:
+        return Packs(self.folder)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, Preparation]]:
+        # What is known of the packs stays behind: it may be large, and another process looks anew.
+        return type(self), (self.folder, self.preparation)
+
     def __contains__(self, key: str) -> bool:
+        return self._alone(key) or self._packs.find(key) is not None
+
+    def _alone(self, key: str) -> bool:
+        """Whether a volume has a folder of its own."""
         return KEY.fullmatch(key) is not None and (self.folder / key / "zarr.json").is_file()
 
     def __iter__(self) -> Iterator[str]:
-        return (p.parent.name for p in sorted(self.folder.glob("[!.]*/zarr.json")))
+        alone = (p.parent.name for p in self.folder.glob("[!.]*/zarr.json"))
+        return iter(sorted(self._packs.keys().union(alone)))
 
     def missing(self, keys: Collection[str]) -> list[str]:
         """Those keys that have no complete volume."""
@@ -137,12 +151,17 @@ class Store:
         """
         import zarr
 
-        if key not in self:
+        alone = self._alone(key)
+        place = None if alone else self._packs.find(key)
+        if not alone and place is None:
             raise StoreError(NOT_STORED, f"no volume {key} in store {self.folder}")
         try:
-            array = zarr.open_array(self.folder / key, mode="r")
-            values = np.ascontiguousarray(array[:], np.float32)
-            volume = volume_from(dict(array.attrs), values, self.preparation)
+            if place is not None:
+                values, facts = place[0].read(place[1])
+            else:
+                array = zarr.open_array(self.folder / key, mode="r")
+                values, facts = np.ascontiguousarray(array[:], np.float32), dict(array.attrs)
+            volume = volume_from(facts, values, self.preparation)
         except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
             what = f"volume {key} in store {self.folder} cannot be read ({error})"
             raise StoreError(DAMAGED, what) from error
@@ -180,6 +199,16 @@ class Store:
         )
         array[:] = volume.values
         self._publish(scratch, self.folder / key)
+
+    def write_patches(self, scan: Path, patches: Iterable[Patch], *, count: int) -> None:
+        """Keep patches of one scan together; newer ones of the same key count.
+
+        Args:
+            scan: file or folder that they were cut from.
+            patches: keys, fingerprints of the source, and volumes prepared as this store's are.
+            count: how many there are at most.
+        """
+        write_pack(self.folder, scan, patches, count=count)
 
     def _publish(self, scratch: Path, target: Path) -> None:
         """Let a complete volume take its place, whatever is there."""
@@ -228,7 +257,8 @@ class Store:
         points = points or {}
         marks = _marks(sources, points)
         skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
-        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in set(skipped)}, points)
+        there = set(skipped)
+        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points)
         done: list[str] = []
         failed: dict[str, SqueezeCTError] = {}
         if progress is not None:
@@ -236,6 +266,7 @@ class Store:
         threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
         task = partial(prepare_into, self, threads=threads, require_chest=require_chest)
         for source, error in run_each(task, todo, workers=workers):
+            self._packs.look()
             for key, mark in source.marks.items():
                 if error is None or self._mark_of(key) == mark:
                     done.append(key)
@@ -247,8 +278,9 @@ class Store:
 
     def _mark_of(self, key: str) -> str | None:
         """Fingerprint of the source that a stored volume was made from."""
-        if key not in self:
-            return None
+        if not self._alone(key):
+            place = self._packs.find(key)
+            return place[0].marks[place[1]] if place else None
         try:
             facts = json.loads((self.folder / key / "zarr.json").read_text("utf-8"))
             return str(facts["attributes"]["source"])

@@ -99,7 +99,9 @@ def audit_prepared(
 def fingerprints_of(cohort: Cohort, volumes: Prepared) -> dict[str, bytes]:
     """Fingerprints by voxels: of all volumes, or only of equal ones where there are too many."""
     how = volumes.preparation
-    read = {c.voxels: volumes.read(case_key(c, how)).values for c in cohort.cases}
+    # Patches of one scan share its name: one of them speaks for it, and only that one is read.
+    keys = {c.voxels: case_key(c, how) for c in cohort.cases}
+    read = {name: volumes.read(key).values for name, key in keys.items()}
     if len(cohort) > MOST_COMPARED:
         marks = {name: hashlib.sha256(values.tobytes()).digest() for name, values in read.items()}
         times = Counter(marks.values())
