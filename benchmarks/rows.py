@@ -64,6 +64,8 @@ class Row:
         if self.value is None:
             return ""
         digits = DIGITS[self.unit]
+        if self.unit == "" and 0 < abs(self.value) < 1e-4:
+            return f"{self.value:.1e}"
         text = f"{self.value:.{digits}f}{_spaced(self.unit)}"
         if self.low is None or self.high is None:
             return text
