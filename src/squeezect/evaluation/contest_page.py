@@ -68,7 +68,7 @@ def verdict(contest: Contest) -> str:
         gap = -second.auc.difference.value
         text += (
             f" It leads {second.entrant.name} by {gap:.3f}"
-            f" (p = {second.auc_p:.2g}, DeLong, corrected by Holm)."
+            f" (p {told_p(second.auc_p, equals=True)}, DeLong, corrected by Holm)."
         )
     if contest.diameter and best.over_diameter:
         known = contest.diameter.part.ranking.roc_auc
@@ -76,9 +76,18 @@ def verdict(contest: Contest) -> str:
         side = "above" if over.difference.value > 0 else "below"
         text += (
             f" The diameter alone reaches {known}: the best model is"
-            f" {abs(over.difference.value):.3f} {side} it (p = {over.p_value:.2g})."
+            f" {abs(over.difference.value):.3f} {side} it (p {told_p(over.p_value, equals=True)})."
         )
     return text
+
+
+def told_p(value: float | None, *, equals: bool = False) -> str:
+    """A p-value in two digits; what is below rounding is not told as 0."""
+    if value is None:
+        return "unknown"
+    if value < 1e-15:
+        return "< 1e-15"
+    return f"= {value:.2g}" if equals else f"{value:.2g}"
 
 
 def contest_blocks(
@@ -138,12 +147,12 @@ def _difference_table(contest: Contest) -> TableBlock:
         (
             s.entrant.name,
             s.auc.difference,
-            f"{s.auc.p_value:.2g}",
-            f"{s.auc_p:.2g}",
+            told_p(s.auc.p_value),
+            told_p(s.auc_p),
             s.accuracy.difference,
-            f"{s.accuracy.p_value:.2g}",
+            told_p(s.accuracy.p_value),
             s.log_loss.difference,
-            f"{s.log_loss.p_value:.2g}",
+            told_p(s.log_loss.p_value),
             s.over_diameter.difference if s.over_diameter else "–",
         )
         for s in contest.standings
