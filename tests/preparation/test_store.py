@@ -165,6 +165,15 @@ def test_scratch_of_a_living_process_is_left_alone(store):
     assert mine.exists()
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_scratch_of_a_dead_process_that_nobody_buried_is_swept(store):
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:  # noqa: S603
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+        (store.folder / f".a.{dead.pid}").mkdir()
+        store.fill({})
+    assert hidden(store) == []
+
+
 def test_filling_prepares_each_scan_once(store, sources):
     seen = []
     filled = store.fill(sources, progress=lambda done, total: seen.append((done, total)))

@@ -21,7 +21,7 @@ from squeezect.preparation.packs import Packs, Patch, write_pack
 from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.records import volume_facts, volume_from
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
-from squeezect.preparation.workers import run_each
+from squeezect.preparation.workers import is_running, run_each
 from squeezect.scan import Triple
 
 INDEX = "store.json"
@@ -274,6 +274,8 @@ class Store:
                     failed[key] = error
             if progress is not None:
                 progress(len(skipped) + len(done) + len(failed), len(sources))
+        # A worker of a killed run may have died only now.
+        self._sweep()
         return Filled(tuple(done), skipped, failed)
 
     def _mark_of(self, key: str) -> str | None:
@@ -291,7 +293,7 @@ class Store:
         """Delete what killed runs left behind; folders of running processes are theirs."""
         for scratch in self.folder.glob(".*"):
             owner = next((int(p) for p in reversed(scratch.name.split(".")) if p.isdigit()), 0)
-            if scratch.is_dir() and not (owner and _alive(owner)):
+            if scratch.is_dir() and not (owner and is_running(owner)):
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -334,13 +336,3 @@ def _preparation_in(index: Path) -> Preparation:
         return Preparation.model_validate(json.loads(index.read_text("utf-8"))["preparation"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StoreError(OTHER_STORE, f"folder {index.parent} is not a store") from error
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -5,11 +5,13 @@ Here the jobs that were under way are then tried again one at a time, so that th
 named and the others are done.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 from squeezect.errors import Code, SqueezeCTError, StoreError
@@ -89,3 +91,25 @@ def _alone(task: Callable[[Job], Outcome], job: Job) -> Outcome:
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Spawned, not forked: a fork would copy the threads' locks of whatever runs here.
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine still works.
+
+    A zombie does not: in a container without an init nobody collects orphans.
+
+    Args:
+        process: its number.
+    """
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return True  # No such file system here.
+    # The state follows the name, which is in brackets and may hold anything.
+    return stat.rpartition(")")[2].split()[:1] != ["Z"]
