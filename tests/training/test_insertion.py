@@ -201,6 +201,16 @@ def test_the_pointing_loss_wants_the_nodule_and_nothing_else(chest):
     assert pointing_loss(everywhere, marks, first, step) > 5
 
 
+def test_a_map_of_one_cell_that_looks_at_the_nodule_is_told_to_rise(chest):
+    _, mark = insert(chest, 1, diameter_mm=(20, 25))
+    marks = torch.from_numpy(row_of(mark, known=True)[None])
+    scores = torch.zeros(1, 2, 1, 1, 1, requires_grad=True)
+    loss = pointing_loss(scores, marks, (32.0, 32.0, 32.0), (64.0, 64.0, 64.0))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(2))
+    assert scores.grad[0, 1] < 0 < scores.grad[0, 0]
+
+
 def test_volumes_of_which_nothing_is_known_teach_no_place():
     scores = torch.randn(2, 2, 4, 4, 4, requires_grad=True)
     marks = torch.from_numpy(np.stack([row_of(None, known=False)] * 2))

@@ -34,9 +34,10 @@ def pointing_loss(
     inside = cells_inside(marks[known], shape_of(evidence), first=first, step=step)
     target = inside.to(evidence.dtype)
     losses = functional.binary_cross_entropy_with_logits(evidence, target, reduction="none")
-    empty = losses[~inside]
-    hardest = empty.topk(max(1, round(HARDEST * len(empty)))).values
-    total = empty.mean() + 0.5 * hardest.mean()
+    total = scores.sum() * 0.0
+    if len(empty := losses[~inside]):  # None, if the map's few cells all look at a nodule.
+        hardest = empty.topk(max(1, round(HARDEST * len(empty)))).values
+        total = total + empty.mean() + 0.5 * hardest.mean()
     return total + losses[inside].mean() if bool(inside.any()) else total
 
 
