@@ -97,7 +97,7 @@ def scaling(what: str, seconds: Seconds, target: float | None) -> list[Row]:
 
 def main() -> None:
     options = arguments(__doc__)
-    whole, steady, peaks = measure(max(3, options.runs // 2))
+    whole, steady, peaks = measure(options.runs)
     rows = [
         *scaling("preparing a cohort with two workers, once going", steady, 1.8),
         *scaling(f"preparing {SCANS} scans with two workers, starting included", whole, None),
