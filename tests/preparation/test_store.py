@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,9 +166,9 @@ def test_scratch_of_a_living_process_is_left_alone(store):
     assert mine.exists()
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
 def test_scratch_of_a_dead_process_that_nobody_buried_is_swept(store):
-    with subprocess.Popen([sys.executable, "-c", ""]) as dead:  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
         (store.folder / f".a.{dead.pid}").mkdir()
         store.fill({})

@@ -1,9 +1,11 @@
 """Laws of comparing: one set of folds, nothing done twice, baselines in the same table."""
 
+import csv
 import json
 
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -11,6 +13,7 @@ from squeezect.cli import app
 from squeezect.cohorts.layouts import read_dataset
 from squeezect.errors import ModelError
 from squeezect.evaluation.contest import DIAMETER, PRIOR
+from squeezect.evaluation.detection import evaluate_marks
 from squeezect.preparation import Preparation
 from squeezect.training.comparing import compare_models
 from squeezect.training.gaussian_head import PREDICTIONS
@@ -122,3 +125,62 @@ def test_the_verb_answers_in_json(patches, tmp_path):
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["best"] == "cnn2d"
     assert DIAMETER not in json.loads(result.stdout)["standings"]
+
+
+@pytest.fixture
+def luna(tmp_path):
+    """Six scans with a nodule and three other candidates each, as LUNA16 stores them."""
+    folder = tmp_path / "luna"
+    (folder / "subset0").mkdir(parents=True)
+    candidates, annotations = [], []
+    for number in range(6):
+        random = np.random.default_rng(number)
+        hu = random.normal(-850, 30, (24, 40, 40))
+        hu[10:14, 10:14, 10:14] = 50
+        image = SimpleITK.GetImageFromArray(hu.astype(np.int16))
+        SimpleITK.WriteImage(image, str(folder / "subset0" / f"1.2.{number}.mhd"))
+        annotations.append((f"1.2.{number}", 12, 12, 12, 4))
+        points = [(12, 12, 12, 1), (28, 28, 12, 0), (12, 28, 12, 0), (28, 12, 12, 0)]
+        candidates += [(f"1.2.{number}", *point) for point in points]
+    head = ["seriesuid", "coordX", "coordY", "coordZ"]
+    for name, last, rows in [
+        ("candidates", "class", candidates),
+        ("annotations", "diameter_mm", annotations),
+    ]:
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([[*head, last], *rows])
+    listed = [f"1.2.{number}" for number in range(7)]
+    (folder / "seriesuids.csv").write_text("\n".join(listed) + "\n")
+    return folder
+
+
+def test_candidates_are_scored_as_the_challenge_does(luna, budget, tmp_path):
+    cohort = read_dataset(luna)
+    how = Preparation(crop="point", size=(16, 16, 16))
+    recipe = budget.model_copy(update={"preparation": how})
+    out = tmp_path / "out"
+    found = compare_models(cohort, ["cnn2d", "multiview"], recipe, out).detection
+    assert (found.scans, found.listed) == (6, 7)
+    points = {str(case.row): (case.series, *case.point_mm) for case in cohort.cases}
+    (luna / "seriesuids.csv").write_text("\n".join(f"1.2.{number}" for number in range(6)))
+    for name in ("cnn2d", "multiview"):
+        with (out / "runs" / name / "predictions.csv").open() as file:
+            rows = [(*points[row["row"]], row["probability"]) for row in csv.DictReader(file)]
+        head = ["seriesuid", "coordX", "coordY", "coordZ", "probability"]
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([head, *rows])
+        by_hand = evaluate_marks(tmp_path / f"{name}.csv", luna, seed=recipe.seed)
+        assert found.scores[name].as_dict() == by_hand.as_dict()
+        assert (by_hand.froc.nodules, by_hand.froc.found) == (6, 6)
+    data = json.loads((out / "compare.json").read_text())
+    assert data["detection"]["models"]["cnn2d"]["nodules"] == 6
+    table = (out / "compare.md").read_text()
+    assert "## Detection" in table
+    assert "6 of 7 listed scans" in table
+    assert "not the official score" in table
+
+
+def test_other_data_has_no_detection(patches, budget, tmp_path):
+    found = compare_models(read_dataset(patches), ["cnn2d"], budget, tmp_path / "out")
+    assert found.detection is None
+    assert "Detection" not in (tmp_path / "out" / "compare.md").read_text()

@@ -6,6 +6,7 @@ from pathlib import Path
 from squeezect.evaluation import contest_plots, plots
 from squeezect.evaluation.blocks import Block, Picture, PictureBlock, TableBlock
 from squeezect.evaluation.contest import Contest, Standing
+from squeezect.evaluation.contest_froc import DetectionContest
 from squeezect.evaluation.estimates import Estimate
 from squeezect.evaluation.markdown import markdown
 from squeezect.evaluation.page import Card, Page, write_atomically, write_page
@@ -20,6 +21,7 @@ def write_contest(
     title: str,
     facts: Mapping[str, str],
     left_out: Mapping[str, str],
+    detection: DetectionContest | None = None,
 ) -> None:
     """Write ``index.html``, ``compare.json``, ``compare.md``, ``roc.svg`` and ``auc.svg``.
 
@@ -29,8 +31,11 @@ def write_contest(
         title: of the page.
         facts: the budget and what else all models shared, by name.
         left_out: why models did not take part, by name.
+        detection: how well their candidates find nodules, where a data set tells.
     """
     blocks = contest_blocks(contest, facts=facts, left_out=left_out)
+    if detection:
+        blocks[2:2] = detection.blocks()
     figures = {"auc": contest_plots.auc_figure(contest), "roc": contest_plots.overlay(contest)}
     images = {name: plots.image(figure) for name, figure in figures.items()}
     pictures = PictureBlock(
@@ -49,6 +54,8 @@ def write_contest(
         blocks=[blocks[0], pictures, *blocks[1:]],
     )
     data = contest.as_dict() | {"facts": dict(facts), "left_out": dict(left_out)}
+    if detection:
+        data["detection"] = detection.as_dict()
     write_page(out, page, data, name="compare")
     write_atomically(out / "compare.md", f"{verdict(contest)}\n\n{markdown(blocks)}")
     for name, image in images.items():

@@ -1,6 +1,7 @@
 """Judge marks on scans as LUNA16 does: a submission against the challenge's own tables."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from squeezect.evaluation.froc import RATES, Froc, score_froc
 from squeezect.evaluation.marks import BAD_MARKS, Points, read_points
 from squeezect.evaluation.page import Card, Page, write_page
 
-TABLES = ("seriesuids.csv", "annotations.csv", "annotations_excluded.csv")
+SCANS, ANNOTATIONS, EXCLUDED = "seriesuids.csv", "annotations.csv", "annotations_excluded.csv"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Detection:
     def __str__(self) -> str:
         froc = self.froc
         rates = ", ".join(
-            f"{found:.3f} at {_rate(rate)}"
+            f"{found:.3f} at {rate_name(rate)}"
             for rate, found in zip(RATES, froc.sensitivities, strict=True)
         )
         lines = [
@@ -85,20 +86,46 @@ def evaluate_marks(
     Raises:
         EvaluationError: `bad-marks`, naming file and line; `no-nodules`; `bad-choice`.
     """
-    listed, annotated, ignored = (_table(Path(tables), name) for name in TABLES)
+    scans = listed_scans(Path(tables))
     marks = read_points(Path(submission), "probability")
-    scans = _series(listed)
+    found = score_marks(marks, Path(tables), scans=scans, replicates=replicates, seed=seed)
+    if out is not None:
+        annotated = read_points(_table(Path(tables), ANNOTATIONS), "diameter_mm").series.size
+        write_page(
+            Path(out), _page(found, Path(submission), annotated), found.as_dict(), name="froc"
+        )
+    return found
+
+
+def score_marks(
+    marks: Points, tables: Path, *, scans: Sequence[str], replicates: int = 1000, seed: int = 0
+) -> Detection:
+    """Score marks by the official rules of LUNA16.
+
+    Args:
+        marks: points with a probability.
+        tables: folder of LUNA16's tables, as for `evaluate_marks`.
+        scans: names of the series that are scored.
+        replicates: resamples of scans.
+        seed: of the resampling.
+
+    Raises:
+        EvaluationError: `bad-marks`, naming file and line; `no-nodules`; `bad-choice`.
+    """
+    ignored = _table(tables, EXCLUDED)
     excluded = read_points(ignored, "diameter_mm") if ignored.is_file() else None
-    nodules = read_points(annotated, "diameter_mm")
-    found = Detection(
+    nodules = read_points(_table(tables, ANNOTATIONS), "diameter_mm")
+    return Detection(
         froc=score_froc(scans, marks, nodules, excluded, replicates=replicates, seed=seed),
         marks=marks.series.size,
         unlisted=int((~np.isin(marks.series, scans)).sum()),
         excluded=excluded is not None,
     )
-    if out is not None:
-        write_page(Path(out), _page(found, Path(submission), nodules), found.as_dict(), name="froc")
-    return found
+
+
+def has_tables(folder: Path) -> bool:
+    """Whether a folder holds what the score needs: the list of scans, and their annotations."""
+    return all(_table(folder, name).is_file() for name in (SCANS, ANNOTATIONS))
 
 
 def _table(folder: Path, name: str) -> Path:
@@ -106,8 +133,16 @@ def _table(folder: Path, name: str) -> Path:
     return inner if inner.is_file() else folder / name
 
 
-def _series(path: Path) -> list[str]:
-    """Names of the scans that are scored: the first column, with or without a heading."""
+def listed_scans(tables: Path) -> list[str]:
+    """Names of the scans that are scored: the first column, with or without a heading.
+
+    Args:
+        tables: folder of LUNA16's tables, as for `evaluate_marks`.
+
+    Raises:
+        EvaluationError: `bad-marks`, if the list is not there.
+    """
+    path = _table(tables, SCANS)
     if not path.is_file():
         raise EvaluationError(
             BAD_MARKS,
@@ -119,11 +154,11 @@ def _series(path: Path) -> list[str]:
     return names[1:] if names[:1] == ["seriesuid"] else names
 
 
-def _page(found: Detection, submission: Path, nodules: Points) -> Page:
+def _page(found: Detection, submission: Path, annotated: int) -> Page:
     froc = found.froc
     figure = plots.froc_figure({f"CPM {froc.cpm}": froc.curve}, at=RATES)
     rows = [
-        (_rate(rate), f"{sensitivity:.4f}")
+        (rate_name(rate), f"{sensitivity:.4f}")
         for rate, sensitivity in zip(RATES, froc.sensitivities, strict=True)
     ]
     return Page(
@@ -133,7 +168,7 @@ def _page(found: Detection, submission: Path, nodules: Points) -> Page:
             "scans": str(froc.scans),
             "nodules": str(froc.nodules),
             "marks": str(found.marks),
-            "annotated in all": str(nodules.series.size),
+            "annotated in all": str(annotated),
         },
         cards=[
             Card(
@@ -157,5 +192,6 @@ def _page(found: Detection, submission: Path, nodules: Points) -> Page:
     )
 
 
-def _rate(rate: float) -> str:
+def rate_name(rate: float) -> str:
+    """A rate of false marks per scan in words: ``1/8`` to ``8``."""
     return f"1/{1 / rate:g}" if rate < 1 else f"{rate:g}"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from squeezect.cohorts import Cohort
 from squeezect.evaluation.contest import Contest, Entrant, judge_contest
+from squeezect.evaluation.contest_froc import DetectionContest, judge_detection
 from squeezect.evaluation.contest_page import verdict, write_contest
+from squeezect.evaluation.detection import has_tables
 from squeezect.evaluation.predictions import read_predictions
 from squeezect.training.contest import Trained, train_all
 from squeezect.training.plans import plan_models
@@ -22,15 +24,18 @@ class Compared:
         contest: who did how well.
         folder: where ``index.html``, ``compare.json`` and ``compare.md`` are.
         left_out: why networks did not take part, by name.
+        detection: how well their candidates find nodules, where LUNA16's tables are at hand.
     """
 
     contest: Contest
     folder: Path
     left_out: Mapping[str, str]
+    detection: DetectionContest | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Everything as plain JSON."""
-        return self.contest.as_dict() | {"left_out": dict(self.left_out)}
+        found = {"detection": self.detection.as_dict()} if self.detection else {}
+        return self.contest.as_dict() | {"left_out": dict(self.left_out)} | found
 
     def __str__(self) -> str:
         lines = [verdict(self.contest)]
@@ -84,9 +89,19 @@ def compare_models(
     contest = judge_contest(entrants, seed=recipe.seed)
     facts = _facts(recipe) | ({"leaks": "allowed"} if allow_leaks else {})
     title = f"Models compared on {cohort.source.resolve().parent.name}"
-    write_contest(contest, out, title=title, facts=facts, left_out=left_out)
+    detection = _detection(cohort, contest, seed=recipe.seed)
+    write_contest(contest, out, title=title, facts=facts, left_out=left_out, detection=detection)
     progress("judging", 1, 1, "report written")
-    return Compared(contest, out, left_out)
+    return Compared(contest, out, left_out, detection)
+
+
+def _detection(cohort: Cohort, contest: Contest, *, seed: int) -> DetectionContest | None:
+    """The score of LUNA16, if the cases are candidates of listed scans."""
+    tables = cohort.source.parent
+    points = {c.row: (c.series, c.point_mm) for c in cohort.cases if c.series and c.point_mm}
+    if len(points) < len(cohort.cases) or not has_tables(tables):
+        return None
+    return judge_detection(contest, points, tables, seed=seed)
 
 
 def _entrants(trained: Trained) -> list[Entrant]:
