@@ -66,7 +66,7 @@ class DetectionContest:
         words = "FROC of the models with the highest ROC AUC; dots: rates of the CPM."
         return [
             TableBlock(title="Detection", text=text, columns=heads, rows=rows),
-            PictureBlock(title="", pictures=[Picture(image, words, wide=True)]),
+            PictureBlock(title="", pictures=[Picture(image, words)]),
         ]
 
 
