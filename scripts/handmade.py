@@ -68,15 +68,13 @@ def out_of_fold(values: Array, labels: Array, folds: Array) -> dict[str, Array]:
     of the other folds.
 
     Args:
-        values: see `features`, shape (n, 17).
+        values: see `features`, shape (n, 17), or other numbers of every nodule.
         labels: classes, shape (n,).
         folds: fold of each nodule, shape (n,).
     """
     makers = {
-        "hand-made features, forest": lambda: RandomForestClassifier(
-            500, min_samples_leaf=3, random_state=0
-        ),
-        "hand-made features, logistic": lambda: make_pipeline(
+        "forest": lambda: RandomForestClassifier(500, min_samples_leaf=3, random_state=0),
+        "logistic": lambda: make_pipeline(
             StandardScaler(), LogisticRegression(C=0.3, max_iter=2000)
         ),
     }

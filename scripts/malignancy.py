@@ -46,6 +46,15 @@ TAUGHT_ONLY = ("ratings", "lateral", "outline")
 """Parts of a network that only teach it."""
 TYPICAL_MM = 8.25
 """Mean diameter of the nodules; all are brought to it where size is taken away."""
+SAID = "diameter and eight ratings of the same readers, {}"
+RATINGS = [
+    f"{name}_value"
+    for name in (
+        *("Subtlety", "Calcification", "InternalStructure", "Lobulation"),
+        *("Margin", "Sphericity", "Spiculation", "Texture"),
+    )
+]
+"""What readers said of a nodule, without how malignant they held it."""
 LUNG, TISSUE = 0.11, 0.74
 """-850 and 30 HU in the window."""
 DATA = (
@@ -87,7 +96,14 @@ def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, A
     labels, folds = table["label"].to_numpy(), table["fold"].to_numpy()
     diameter = np.array([case.diameter_mm or np.nan for case in cases])
     found = {"network": table["probability"].to_numpy(float), "diameter alone": diameter}
-    found |= out_of_fold(features(cases), labels, folds)
+    found |= {
+        f"hand-made features, {model}": scores
+        for model, scores in out_of_fold(features(cases), labels, folds).items()
+    }
+    said = np.column_stack([diameter, table[RATINGS].to_numpy(float)])
+    found |= {
+        SAID.format(model): scores for model, scores in out_of_fold(said, labels, folds).items()
+    }
     same, balls = np.zeros(len(cases)), np.zeros(len(cases))
     for fold in np.unique(folds):
         checkpoint = Checkpoint.load(run / f"fold-{fold}")

@@ -28,7 +28,7 @@ from squeezect.scan import Scan
 from squeezect.training import Recipe
 from squeezect.training.fold import RESUME_FILE, Part, train_fold
 
-STEPS, BATCH = 400, 4
+STEPS, BATCH = 1600, 4
 BLOCK = 64
 REAL_COPIES = 3
 Crop = Literal["none", "lungs"]

@@ -1,9 +1,11 @@
 """The ensemble is the mean of its members, and each member can be taught."""
 
+import pytest
 import torch
 
+from squeezect.errors import ModelError
 from squeezect.models import create_model
-from squeezect.models.nodule import NoduleNet
+from squeezect.models.nodule import Member, NoduleNet
 
 
 def network(**options: object) -> NoduleNet:
@@ -12,9 +14,10 @@ def network(**options: object) -> NoduleNet:
     return model
 
 
-def test_logits_are_the_mean_of_what_the_members_say() -> None:
+@pytest.mark.parametrize("inside", [False, True])
+def test_logits_are_the_mean_of_what_the_members_say(inside: bool) -> None:
     torch.manual_seed(0)
-    model = network(members=3, ratings=4)
+    model = network(members=3, ratings=4, outlines=True, inside=inside)
     volumes = torch.rand(2, 1, 9, 20, 22)
     lessons = model.lessons(volumes)
     mean = torch.stack([lesson.logits for lesson in lessons]).mean(0)
@@ -52,3 +55,27 @@ def test_at_most_two_million_parameters() -> None:
         "squeezenet-nodule", options={"members": 8, "ratings": 12, "outlines": True}
     )
     assert sum(p.numel() for p in model.parameters()) < 2_000_000
+
+
+def test_a_member_that_looks_inside_judges_by_the_outline_it_draws() -> None:
+    torch.manual_seed(0)
+    member = network(members=1, outlines=True, inside=True).members[0]
+    assert isinstance(member, Member)
+    assert member.outline is not None
+    features, near = member.features(torch.rand(1, 1, 16, 36, 36))
+    plain = features.shape[1]
+    with torch.no_grad():
+        member.outline.weight.zero_()
+        member.outline.bias.fill_(0.0)
+        half = member.evidence(features, near).mean((2, 3, 4))[0]
+        member.outline.bias.fill_(-6.0)
+        least = member.evidence(features, near).mean((2, 3, 4))[0]
+    # An outline that is alike everywhere: the same mean feature inside, a smaller nodule.
+    assert torch.allclose(half[:-1], least[:-1], atol=1e-4)
+    assert half[-1] > least[-1]
+    assert torch.allclose(half[:plain], features.mean((2, 3, 4))[0], atol=1e-5)
+
+
+def test_looking_inside_needs_an_outline() -> None:
+    with pytest.raises(ModelError, match="inside needs outlines"):
+        network(inside=True)

@@ -85,6 +85,11 @@ def test_weights_of_sixteen_bits_take_half_the_room_and_answer_alike(folder, val
         ("multiscale", {}, (24, 24, 24)),
         ("tumornet", {}, (24, 24, 24)),
         ("squeezenet-nodule", {"members": 1, "width": 0.5}, (16, 36, 36)),
+        (
+            "squeezenet-nodule",
+            {"members": 1, "width": 0.5, "outlines": True, "inside": True},
+            (16, 36, 36),
+        ),
         ("cnn2d", {}, (1, 48, 48)),
     ],
 )

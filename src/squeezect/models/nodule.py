@@ -11,7 +11,7 @@ learning", 1997): a few hundred nodules teach more through a dozen answers each 
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -26,6 +26,9 @@ EXPANDS = (16, 32, 32, 48, 48, 64, 64)
 POOLED_BEFORE = (1, 5)
 OUTLINE_AFTER = 2
 STEM = 16
+LEAST_SHARE = 1e-4
+MIDDLE_SIZE, SPREAD_SIZE = -4.0, 1.5
+"""Of the logarithm of the share of a patch that is nodule, about."""
 
 
 class NoduleOptions(Options):
@@ -38,6 +41,8 @@ class NoduleOptions(Options):
         dropout: probability of dropping a value before the last layer.
         ratings: further numbers that each member learns to tell (see `NoduleNet.lessons`).
         outlines: whether each member learns to draw the nodule's mask; neither is needed to judge.
+        inside: whether each member judges by what lies within the outline it draws, and by how
+            large that is, too; the outline is needed then.
     """
 
     members: int = Field(default=3, ge=1, le=16)
@@ -46,6 +51,13 @@ class NoduleOptions(Options):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     ratings: int = Field(default=0, ge=0, le=64)
     outlines: bool = False
+    inside: bool = False
+
+    @model_validator(mode="after")
+    def _drawn(self) -> "NoduleOptions":
+        if self.inside and not self.outlines:
+            raise ValueError("inside needs outlines")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +96,12 @@ class Member(nn.Module):
             self.fires.append(fire)
             width = 2 * expand
         self.dropout = nn.Dropout(options.dropout)
+        self.inner_dropout = nn.Dropout3d(options.dropout)
+        near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
+        self.inner_norm = nn.BatchNorm3d(near) if options.inside else None
+        width += (near + 1) * options.inside
         self.head = nn.Conv3d(width, options.classes, 1)
         self.ratings = nn.Linear(width, options.ratings) if options.ratings else None
-        near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
         self.lateral: nn.Module | None = None
         self.outline: nn.Module | None = None
         if options.outlines:
@@ -108,15 +123,31 @@ class Member(nn.Module):
                 near = features
         return features, near
 
+    def evidence(self, features: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        """What cells are judged by; the mean over cells is what the whole patch is judged by.
+
+        Beside the features of a cell, if the member looks inside: its share of the mean feature
+        within the outline, and the logarithm of the outlined share of the patch.
+        """
+        features = self.dropout(features)
+        if self.inner_norm is None or self.outline is None:
+            return features
+        share = torch.sigmoid(self.outline(near))
+        cells = functional.avg_pool3d(share, 3, 2, 1)
+        total = cells.mean((2, 3, 4), keepdim=True).clamp(min=LEAST_SHARE)
+        inner = functional.avg_pool3d(share * self.inner_norm(near), 3, 2, 1) / total
+        size = ((total.log() - MIDDLE_SIZE) / SPREAD_SIZE).expand_as(cells)
+        return torch.cat([features, self.inner_dropout(inner), size], 1)
+
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
         """Class map (B, classes, d, h, w)."""
-        scores: torch.Tensor = self.head(self.dropout(self.features(volumes)[0]))
+        scores: torch.Tensor = self.head(self.evidence(*self.features(volumes)))
         return scores
 
     def lesson(self, volumes: torch.Tensor) -> Lesson:
         """Logits, ratings and outline of a batch."""
         features, near = self.features(volumes)
-        features = self.dropout(features)
+        features = self.evidence(features, near)
         logits = self.head(features).mean((2, 3, 4))
         ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
         return Lesson(logits, ratings, None if self.outline is None else self.outline(near))
