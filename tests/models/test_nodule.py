@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from squeezect.errors import ModelError
 from squeezect.models import create_model
@@ -61,7 +62,8 @@ def test_a_member_that_looks_inside_judges_by_the_outline_it_draws() -> None:
     torch.manual_seed(0)
     member = network(members=1, outlines=True, inside=True).members[0]
     assert isinstance(member, Member)
-    assert member.outline is not None
+    assert isinstance(member.outline, nn.Conv3d)
+    assert member.outline.bias is not None
     features, near = member.features(torch.rand(1, 1, 16, 36, 36))
     plain = features.shape[1]
     with torch.no_grad():
