@@ -2,12 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from squeezect import cli
 from squeezect.errors import ModelError, RecipeError
+from squeezect.preparation import Store
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.ablation import (
     Plan,
@@ -18,6 +20,7 @@ from squeezect.training.ablation import (
     switched,
 )
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
+from squeezect.training.ablation.views import folds_in_one_view
 
 TINY = """
 model = "squeezenet-local"
@@ -150,3 +153,17 @@ def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
     (without,) = found.outcomes
     assert np.array_equal(without.first.cases.label, found.full.first.cases.label)
     assert found.spread == 0
+    # Judged in one view as it was, a run says the same again; in four, something else.
+    run = tmp_path / "out" / "runs" / "recipe" / "seed-0"
+    volumes = Store.open(place, recipe.preparation)
+    again = folds_in_one_view(run, cohort, volumes)
+    assert again.score == pytest.approx(found.full.first.cases.score, abs=1e-6)
+    assert again.label.tolist() == found.full.first.cases.label.tolist()
+    more = plan.recipe.model_copy(update={"views": 4})
+    (tmp_path / "viewed").mkdir()
+    place.rename(tmp_path / "viewed" / place.name)
+    viewed = ablate(cohort.source, replace(plan, recipe=more), tmp_path / "viewed")
+    view = viewed.outcomes[-1]
+    assert view.name == "one view at test time"
+    assert view.first.cases.score == pytest.approx(again.score, abs=1e-6)
+    assert viewed.full.first.cases.score != pytest.approx(again.score, abs=1e-6)

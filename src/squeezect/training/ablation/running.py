@@ -5,11 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from squeezect.candidates import read_patches, score_patches
-from squeezect.checkpoint import Checkpoint
 from squeezect.cohorts import Cohort
 from squeezect.cohorts.layouts import detect_layout, read_dataset
 from squeezect.errors import RecipeError
@@ -24,9 +21,12 @@ from squeezect.evaluation import (
     sensitivity_at_specificity,
 )
 from squeezect.evaluation.predictions import FILE
+from squeezect.preparation import Preparation
 from squeezect.training.ablation.switches import Switch, switched
+from squeezect.training.ablation.views import folds_in_one_view, patches_in_one_view
 from squeezect.training.candidates import train_on_patches
 from squeezect.training.crossval import cross_validate
+from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
 
@@ -194,8 +194,7 @@ class _Bench:
         elif self.patches:
             run = train_on_patches(self.cohort, plan, folder, progress=tell)
         else:
-            store = self.out / f"store-{plan.preparation.digest}"
-            workers = self.workers
+            store, workers = self._store(plan.preparation), self.workers
             run = cross_validate(
                 self.cohort, plan, folder, store=store, workers=workers, progress=tell
             )
@@ -213,17 +212,21 @@ class _Bench:
         same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
         return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
 
-    def one_view(self, seed: int) -> Scored:
-        """The recipe's patches scored again as they are, without mirrored and turned views."""
-        judged = [case for case in self.cohort.cases if case.split == "test"]
-        judged.sort(key=lambda case: case.row)
-        fold = self.out / "runs" / "recipe" / f"seed-{seed}" / "fold-0"
-        model = Checkpoint.load(fold).build()
-        probability = score_patches(model, read_patches(judged), views=1)
-        patients = np.array([case.patient for case in judged])
-        labels = np.array([case.label or 0 for case in judged])
-        cases = Cases.of(labels, probability, patients=patients)
+    def one_view(self, recipe: Recipe, seed: int) -> Scored:
+        """The recipe's cases judged again as they are, without mirrored and turned views."""
+        run = self.out / "runs" / "recipe" / f"seed-{seed}"
+        if self.patches:
+            cases = patches_in_one_view(run, self.cohort)
+        else:
+            how, workers = recipe.preparation, self.workers
+            volumes, _ = prepare_cohort(
+                self.cohort, how, self._store(how), workers=workers, progress=self.progress
+            )
+            cases = folds_in_one_view(run, self.cohort, volumes)
         return Scored.of(cases, specificity=self.specificity, seconds=0.0)
+
+    def _store(self, preparation: Preparation) -> Path:
+        return self.out / f"store-{preparation.digest}"
 
 
 def _named(progress: Progress, name: str) -> Progress:
@@ -268,8 +271,8 @@ def ablate(
     for seed in switch_seeds[1:]:
         for name, score in scored:
             found[name][seed] = score(seed)
-    if patches:
-        found[ONE_VIEW] = {switch_seeds[0]: bench.one_view(switch_seeds[0])}
+    if patches or recipe.views > 1:
+        found[ONE_VIEW] = {switch_seeds[0]: bench.one_view(recipe, switch_seeds[0])}
     return Ablation(
         recipe,
         dataset.resolve().name,
