@@ -42,11 +42,12 @@ from squeezect.preparation import prepare
 Array = npt.NDArray[np.float64]
 MEMBERS = 2
 """Members of each fold's network that are shipped."""
-TAUGHT_ONLY = ("ratings", "lateral", "outline")
-"""Parts of a network that only teach it."""
+TAUGHT_ONLY = ("ratings",)
+"""Parts of a network that only teach it; it judges by what it outlines."""
 TYPICAL_MM = 8.25
 """Mean diameter of the nodules; all are brought to it where size is taken away."""
 SAID = "diameter and eight ratings of the same readers, {}"
+ALL_SAID = "diameter and eight ratings, means over all readers, {}"
 RATINGS = [
     f"{name}_value"
     for name in (
@@ -78,6 +79,9 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("crops", type=Path)
     parser.add_argument("--out", type=Path, default=Path("src/squeezect/weights/malignancy"))
+    parser.add_argument(
+        "--readers", type=Path, help="nodules.csv of scripts/readers.py: all readers' opinions"
+    )
     parser.add_argument("--table", type=Path, default=Path("docs/results/malignancy.md"))
     options = parser.parse_args()
     cohort = read_nodule_crops(options.crops)
@@ -86,6 +90,8 @@ def main() -> None:
     if [case.label for case in cases] != table["label"].tolist():
         raise SystemExit("the run is of another table of nodules")
     rows = judged(options.run, cases, table)
+    if options.readers:
+        rows |= opinions(pd.read_csv(options.readers), cases, table)
     options.table.parent.mkdir(parents=True, exist_ok=True)
     options.table.write_text(report(rows, cases, table), "utf-8")
     ship(options.run, table, options.out)
@@ -118,6 +124,28 @@ def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, A
             balls[place] = answer(model, ball(values.shape, size / (how.spacing_mm or 1.0)))
     found["network, all nodules scaled to one size"] = same
     found["network, shown balls of the nodules' size"] = balls
+    return found
+
+
+def opinions(said: pd.DataFrame, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, Array]:
+    """What all readers of LIDC together would answer; the data set's own word where none is found.
+
+    Args:
+        said: table of `scripts/readers.py`, all rows of the cohort in its order.
+    """
+    said = said.iloc[[case.row - 1 for case in cases]].reset_index(drop=True)
+    if not np.allclose(said["diameter_mm"], [case.diameter_mm or np.nan for case in cases]):
+        raise SystemExit("the readers' table is of another table of nodules")
+    for name in (*RATINGS, "Malignancy_value"):
+        mean = f"{name.removesuffix('_value')}_mean"
+        said[mean] = said[mean].fillna(said[name])
+    words = said[[f"{name.removesuffix('_value')}_mean" for name in RATINGS]].to_numpy(float)
+    given = np.column_stack([np.log(said["diameter_mm"].to_numpy(float)), words])
+    labels, folds = table["label"].to_numpy(), table["fold"].to_numpy()
+    found = {ALL_SAID.format(m): p for m, p in out_of_fold(given, labels, folds).items()}
+    found["how malignant all readers held it, the mean"] = said["Malignancy_mean"].to_numpy(float)
+    share = said["Malignant_share"].fillna(table["label"].astype(float))
+    found["share of the readers who held it malignant"] = share.to_numpy(float)
     return found
 
 
@@ -182,7 +210,6 @@ def ship(run: Path, table: pd.DataFrame, out: Path) -> None:
                 **first.options,
                 "members": MEMBERS * len(networks),
                 "ratings": 0,
-                "outlines": False,
             },
             "trained_on": {"nodules": len(table), "patients": int(table["patient"].nunique())},
             "scores": {name: round(value, 5) for name, value in scores(table).items()},

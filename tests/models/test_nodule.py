@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
 
 from squeezect.errors import ModelError
 from squeezect.models import create_model
-from squeezect.models.nodule import Member, NoduleNet
+from squeezect.models.nodule import MEASURES, Member, NoduleNet, Outline, measured
 
 
 def network(**options: object) -> NoduleNet:
@@ -27,10 +26,10 @@ def test_logits_are_the_mean_of_what_the_members_say(inside: bool) -> None:
     assert not torch.allclose(lessons[0].logits, lessons[1].logits)
 
 
-def test_a_lesson_has_an_outline_a_quarter_as_fine_and_the_ratings_asked_for() -> None:
+def test_a_lesson_has_an_outline_half_as_fine_in_slices_and_the_ratings_asked_for() -> None:
     lesson = network(members=1, ratings=4, outlines=True).lessons(torch.rand(2, 1, 16, 36, 36))[0]
     assert lesson.outline is not None
-    assert lesson.outline.shape == (2, 1, 8, 9, 9)
+    assert lesson.outline.shape == (2, 1, 16, 18, 18)
     assert lesson.ratings.shape == (2, 4)
     plain = network(members=1).lessons(torch.rand(2, 1, 8, 16, 16))[0]
     assert plain.ratings.shape == (2, 0)
@@ -62,20 +61,56 @@ def test_a_member_that_looks_inside_judges_by_the_outline_it_draws() -> None:
     torch.manual_seed(0)
     member = network(members=1, outlines=True, inside=True).members[0]
     assert isinstance(member, Member)
-    assert isinstance(member.outline, nn.Conv3d)
-    assert member.outline.bias is not None
-    features, near = member.features(torch.rand(1, 1, 16, 36, 36))
+    assert isinstance(member.outline, Outline)
+    assert member.outline.draw.bias is not None
+    volumes = torch.rand(1, 1, 16, 36, 36)
+    features, _, _ = member.features(volumes)
     plain = features.shape[1]
     with torch.no_grad():
-        member.outline.weight.zero_()
-        member.outline.bias.fill_(0.0)
-        half = member.evidence(features, near).mean((2, 3, 4))[0]
-        member.outline.bias.fill_(-6.0)
-        least = member.evidence(features, near).mean((2, 3, 4))[0]
+        member.outline.draw.weight.zero_()
+        member.outline.draw.bias.fill_(0.0)
+        half = member.judged(volumes)[0].mean((2, 3, 4))[0]
+        member.outline.draw.bias.fill_(-6.0)
+        least = member.judged(volumes)[0].mean((2, 3, 4))[0]
     # An outline that is alike everywhere: the same mean feature inside, a smaller nodule.
-    assert torch.allclose(half[:-1], least[:-1], atol=1e-4)
-    assert half[-1] > least[-1]
+    assert torch.allclose(half[:-MEASURES], least[:-MEASURES], atol=1e-4)
+    assert half[-MEASURES] > least[-MEASURES]
     assert torch.allclose(half[:plain], features.mean((2, 3, 4))[0], atol=1e-5)
+
+
+def test_a_box_is_measured_as_what_it_is() -> None:
+    share, volumes = torch.zeros(1, 1, 16, 18, 18), torch.full((1, 1, 16, 36, 36), -1.0)
+    share[0, 0, 4:12, 4:14, 6:12] = 1
+    volumes[0, 0, 4:12, 7:29, 11:25] = 2.0
+    found = measured(share, volumes)[0].double()
+    z, y, x = (step**2 * (n**2 - 1) / 12 for step, n in zip((1, 2, 2), (8, 10, 6), strict=True))
+    sizes = (8 * 10 * 6 / 5184, 10 * 6 / 324, z + 1, y + x + 1, y - x + 1)
+    assert torch.allclose(found[:5].exp(), torch.tensor(sizes).double(), rtol=0.05)
+    assert found[5] == pytest.approx(0, abs=2e-3)
+    assert found[6] == pytest.approx(2.0, abs=0.05)
+    assert found[7] < 0.5
+    assert found[8] < 0
+
+
+def test_measures_do_not_depend_on_place_or_turn() -> None:
+    torch.manual_seed(0)
+    share, volumes = torch.zeros(1, 1, 16, 18, 18), torch.zeros(1, 1, 16, 35, 35)
+    share[..., 4:10, 4:9, 4:11] = torch.rand(6, 5, 7)
+    volumes[..., 3:11, 6:20, 6:24] = torch.rand(8, 14, 18)
+    here = measured(share, volumes)
+    moved = measured(share.roll((2, 4, 3), (2, 3, 4)), volumes.roll((2, 8, 6), (2, 3, 4)))
+    assert torch.allclose(moved, here, atol=2e-2)  # a little is enclosed everywhere
+    for turned in (lambda v: v.flip(2), lambda v: v.flip(4), lambda v: v.rot90(1, (3, 4))):
+        assert torch.allclose(measured(turned(share), turned(volumes)), here, atol=1e-4)
+
+
+def test_measures_of_nothing_are_numbers_and_teach() -> None:
+    share = torch.full((1, 1, 16, 18, 18), 1e-9, requires_grad=True)
+    found = measured(share, torch.zeros(1, 1, 16, 36, 36))
+    assert found.isfinite().all()
+    found.sum().backward()
+    assert share.grad is not None
+    assert share.grad.isfinite().all()
 
 
 def test_looking_inside_needs_an_outline() -> None:

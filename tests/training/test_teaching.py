@@ -158,7 +158,7 @@ def recipe(teaching):
         preparation=POINT,
         folds=2,
         tune_fraction=0,
-        epochs=6,
+        epochs=10,
         batch_size=5,
         learning_rate=5e-3,
         views=8,

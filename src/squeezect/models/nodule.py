@@ -27,8 +27,11 @@ POOLED_BEFORE = (1, 5)
 OUTLINE_AFTER = 2
 STEM = 16
 LEAST_SHARE = 1e-4
-MIDDLE_SIZE, SPREAD_SIZE = -4.0, 1.5
-"""Of the logarithm of the share of a patch that is nodule, about."""
+CELL = (1, 2, 2)
+"""Voxels from one cell of the outline to the next."""
+DRAWN = 16
+"""Channels that the outline is drawn from."""
+MEASURES = 9
 
 
 class NoduleOptions(Options):
@@ -67,8 +70,8 @@ class Lesson:
     Args:
         logits: (B, classes).
         ratings: (B, ratings).
-        outline: logits (B, 1, z / 2, y / 4, x / 4) of the nodule's mask, rounded up; None where it
-            is not taught.
+        outline: logits (B, 1, z, y / 2, x / 2) of the nodule's mask, rounded up; None where it is
+            not taught.
     """
 
     logits: torch.Tensor
@@ -99,58 +102,99 @@ class Member(nn.Module):
         self.inner_dropout = nn.Dropout3d(options.dropout)
         near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
         self.inner_norm = nn.BatchNorm3d(near) if options.inside else None
-        width += (near + 1) * options.inside
+        self.measures_norm = nn.BatchNorm1d(MEASURES) if options.inside else None
+        width += (near + MEASURES) * options.inside
         self.head = nn.Conv3d(width, options.classes, 1)
         self.ratings = nn.Linear(width, options.ratings) if options.ratings else None
         self.lateral: nn.Module | None = None
         self.outline: nn.Module | None = None
         if options.outlines:
             self.lateral = nn.Conv3d(2 * _wide(EXPANDS[POOLED_BEFORE[1] - 1], options), near, 1)
-            self.outline = nn.Conv3d(near, 1, 1)
+            self.outline = Outline(2 * _wide(EXPANDS[0], options), near, _wide(DRAWN, options))
 
-    def features(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of every cell, and those that the outline is drawn from."""
+    def features(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Features of every cell, and those near by and fine that the outline is drawn from."""
         centred = (volumes - MIDDLE) / SPREAD
         features: torch.Tensor = functional.relu(self.stem_norm(self.stem(centred)))
-        near = features
+        near = fine = features
         for number, fire in enumerate(self.fires):
             if number == POOLED_BEFORE[1] and self.lateral is not None:
                 near = functional.relu(near + self.lateral(features))
             if number in POOLED_BEFORE:
                 features = self.pool(features)
             features = fire(features)
+            if number == 0:
+                fine = features
             if number == OUTLINE_AFTER:
                 near = features
-        return features, near
+        return features, near, fine
 
-    def evidence(self, features: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+    def evidence(
+        self,
+        volumes: torch.Tensor,
+        features: torch.Tensor,
+        near: torch.Tensor,
+        drawn: torch.Tensor | None,
+    ) -> torch.Tensor:
         """What cells are judged by; the mean over cells is what the whole patch is judged by.
 
         Beside the features of a cell, if the member looks inside: its share of the mean feature
-        within the outline, and the logarithm of the outlined share of the patch.
+        within the outline, and what is measured of the outline as a whole.
         """
         features = self.dropout(features)
-        if self.inner_norm is None or self.outline is None:
+        if self.inner_norm is None or self.measures_norm is None or drawn is None:
             return features
-        share = torch.sigmoid(self.outline(near))
-        cells = functional.avg_pool3d(share, 3, 2, 1)
+        share = torch.sigmoid(drawn)
+        within = functional.avg_pool3d(share, 3, 2, 1)
+        cells = functional.avg_pool3d(within, 3, 2, 1)
         total = cells.mean((2, 3, 4), keepdim=True).clamp(min=LEAST_SHARE)
-        inner = functional.avg_pool3d(share * self.inner_norm(near), 3, 2, 1) / total
-        size = ((total.log() - MIDDLE_SIZE) / SPREAD_SIZE).expand_as(cells)
-        return torch.cat([features, self.inner_dropout(inner), size], 1)
+        inner = functional.avg_pool3d(within * self.inner_norm(near), 3, 2, 1) / total
+        known = self.measures_norm(measured(share, (volumes - MIDDLE) / SPREAD))
+        known = known[:, :, None, None, None].expand(-1, -1, *cells.shape[2:])
+        return torch.cat([features, self.inner_dropout(inner), known], 1)
+
+    def judged(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What cells are judged by, and the outline, if the member can draw it."""
+        features, near, fine = self.features(volumes)
+        drawn = None if self.outline is None else self.outline(fine, near)
+        return self.evidence(volumes, features, near, drawn), drawn
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
         """Class map (B, classes, d, h, w)."""
-        scores: torch.Tensor = self.head(self.evidence(*self.features(volumes)))
+        scores: torch.Tensor = self.head(self.judged(volumes)[0])
         return scores
 
     def lesson(self, volumes: torch.Tensor) -> Lesson:
         """Logits, ratings and outline of a batch."""
-        features, near = self.features(volumes)
-        features = self.evidence(features, near)
+        features, drawn = self.judged(volumes)
         logits = self.head(features).mean((2, 3, 4))
         ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
-        return Lesson(logits, ratings, None if self.outline is None else self.outline(near))
+        return Lesson(logits, ratings, drawn)
+
+
+class Outline(nn.Module):
+    """Draws a nodule's outline from what is fine and what is known of its surroundings.
+
+    Args:
+        fine: channels of the features of pixels.
+        near: channels of the features of cells of two slices and two such pixels.
+        width: channels to draw from.
+    """
+
+    def __init__(self, fine: int, near: int, width: int) -> None:
+        super().__init__()
+        self.fine = nn.Conv3d(fine, width, 1, bias=False)
+        self.near = nn.Conv3d(near, width, 1, bias=False)
+        self.norm = nn.BatchNorm3d(width)
+        self.look = nn.Conv3d(width, width, 3, padding=1)
+        self.draw = nn.Conv3d(width, 1, 1)
+
+    def forward(self, fine: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 1, z, y, x) on the grid of the fine features."""
+        spread = functional.interpolate(self.near(near), size=fine.shape[2:])
+        seen = functional.relu(self.norm(self.fine(fine) + spread))
+        outline: torch.Tensor = self.draw(functional.relu(self.look(seen)))
+        return outline
 
 
 class NoduleNet(Classifier):
@@ -180,6 +224,59 @@ class NoduleNet(Classifier):
     def cells(self, shape: Shape) -> tuple[Triple, Triple]:  # noqa: ARG002 - alike for all sizes
         """Cells are 4 slices and 8 pixels apart; the first sits on the first voxel."""
         return (0.0, 0.0, 0.0), (4.0, 8.0, 8.0)
+
+
+def measured(share: torch.Tensor, volumes: torch.Tensor) -> torch.Tensor:
+    """Size, shape and density of what an outline encloses, (B, MEASURES).
+
+    In order, the logarithms of the enclosed share of the patch and of its largest slice's, of the
+    variance along z, within slices, and of its difference between the longest and the shortest
+    direction there (each of the place of enclosed voxels, in squared voxels); the share that is
+    rim; mean and deviation of the values within, and the mean just outside.
+
+    Args:
+        share: of each cell that is enclosed, (B, 1, z, y / 2, x / 2).
+        volumes: (B, 1, z, y, x).
+    """
+    share = share[:, 0].clamp(min=LEAST_SHARE)
+    total = share.sum((1, 2, 3))
+    z, y, x = (
+        torch.arange(n, device=share.device, dtype=share.dtype) * step
+        for n, step in zip(share.shape[1:], CELL, strict=True)
+    )
+    along, down, across = share.sum((2, 3)), share.sum(1).sum(2), share.sum(1).sum(1)
+
+    def moment(weights: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        middle = (weights * places).sum(1) / total
+        return middle, (weights * (places - middle[:, None]) ** 2).sum(1) / total
+
+    (_, zz), (my, yy), (mx, xx) = moment(along, z), moment(down, y), moment(across, x)
+    offsets = (y - my[:, None])[:, :, None] * (x - mx[:, None])[:, None, :]
+    yx = (share.sum(1) * offsets).sum((1, 2)) / total
+    longer = torch.sqrt((yy - xx) ** 2 + 4 * yx**2 + 1e-3)
+    kernel = tuple(step // 2 * 2 + 1 for step in CELL)
+    pad = tuple(step // 2 for step in CELL)
+    first = functional.avg_pool3d(volumes, kernel, CELL, pad, count_include_pad=False)[:, 0]
+    second = functional.avg_pool3d(volumes**2, kernel, CELL, pad, count_include_pad=False)[:, 0]
+    mean = (share * first).sum((1, 2, 3)) / total
+    square = (share * second).sum((1, 2, 3)) / total
+    ring = functional.max_pool3d(share[:, None], 3, 1, 1)[:, 0] - share + LEAST_SHARE
+    around = (ring * first).sum((1, 2, 3)) / ring.sum((1, 2, 3))
+    cells = share[0].numel()
+    return torch.stack(
+        [
+            torch.log(total / cells),
+            torch.log(along.amax(1) / cells * share.shape[1]),
+            torch.log(zz + 1),
+            torch.log(yy + xx + 1),
+            torch.log(longer + 1),
+            (share * (1 - share)).sum((1, 2, 3)) / total,
+            mean,
+            torch.sqrt((square - mean**2).clamp(min=1e-4)),
+            around,
+        ],
+        1,
+    )
 
 
 def _wide(count: int, options: NoduleOptions) -> int:
