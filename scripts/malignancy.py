@@ -69,7 +69,9 @@ LIMITS = (
     "The scores are those of single folds' networks on patients they had not seen; the shipped "
     "ensemble of all folds was not judged, since every nodule at hand was learned by some of it.",
     "Diameter alone is nearly as good over all sizes; see docs/results.md for the difference.",
-    "Crops were tight along z, at most 14 mm of it are seen; whole-scan context is not.",
+    "Crops were tight and as large as their nodules; what lay beyond was lung to the networks, and "
+    "at most 14 mm along z are seen. In a whole scan they see what is there, which no score is of.",
+    "The label is a vote of three or four readers: a third of the malignant nodules are ties.",
     "Nodules of 3 to 32 mm of adults in American hospitals before 2011; nothing else was seen.",
 )
 
