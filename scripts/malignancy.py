@@ -146,8 +146,9 @@ def opinions(said: pd.DataFrame, cases: Sequence[Case], table: pd.DataFrame) -> 
     labels, folds = table["label"].to_numpy(), table["fold"].to_numpy()
     found = {ALL_SAID.format(m): p for m, p in out_of_fold(given, labels, folds).items()}
     found["how malignant all readers held it, the mean"] = said["Malignancy_mean"].to_numpy(float)
-    share = said["Malignant_share"].fillna(table["label"].astype(float))
-    found["share of the readers who held it malignant"] = share.to_numpy(float)
+    share = said["Malignant_share"].to_numpy(float)
+    share = np.where(np.isnan(share), labels, share)
+    found["share of the readers who held it malignant"] = share
     return found
 
 

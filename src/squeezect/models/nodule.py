@@ -44,8 +44,8 @@ class NoduleOptions(Options):
         dropout: probability of dropping a value before the last layer.
         ratings: further numbers that each member learns to tell (see `NoduleNet.lessons`).
         outlines: whether each member learns to draw the nodule's mask; neither is needed to judge.
-        inside: whether each member judges by what lies within the outline it draws, and by how
-            large that is, too; the outline is needed then.
+        inside: whether each member judges by what lies within the outline it draws, and by the
+            size, shape and density of that, too; the outline is needed then.
     """
 
     members: int = Field(default=3, ge=1, le=16)
