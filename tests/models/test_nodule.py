@@ -113,6 +113,15 @@ def test_measures_of_nothing_are_numbers_and_teach() -> None:
     assert share.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_outline_is_drawn_to_judge_only_if_it_is_judged_by(inside: bool) -> None:
+    member = network(members=1, outlines=True, inside=inside).members[0]
+    assert isinstance(member, Member)
+    volumes = torch.rand(1, 1, 8, 16, 16)
+    assert (member.judged(volumes)[1] is not None) == inside
+    assert member.judged(volumes, taught=True)[1] is not None
+
+
 def test_looking_inside_needs_an_outline() -> None:
     with pytest.raises(ModelError, match="inside needs outlines"):
         network(inside=True)

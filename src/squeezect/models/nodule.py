@@ -153,10 +153,14 @@ class Member(nn.Module):
         known = known[:, :, None, None, None].expand(-1, -1, *cells.shape[2:])
         return torch.cat([features, self.inner_dropout(inner), known], 1)
 
-    def judged(self, volumes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What cells are judged by, and the outline, if the member can draw it."""
+    def judged(
+        self, volumes: torch.Tensor, *, taught: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What cells are judged by, and the outline, if it is judged by or taught."""
         features, near, fine = self.features(volumes)
-        drawn = None if self.outline is None else self.outline(fine, near)
+        drawn = None
+        if self.outline is not None and (taught or self.inner_norm is not None):
+            drawn = self.outline(fine, near)
         return self.evidence(volumes, features, near, drawn), drawn
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
@@ -166,7 +170,7 @@ class Member(nn.Module):
 
     def lesson(self, volumes: torch.Tensor) -> Lesson:
         """Logits, ratings and outline of a batch."""
-        features, drawn = self.judged(volumes)
+        features, drawn = self.judged(volumes, taught=True)
         logits = self.head(features).mean((2, 3, 4))
         ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
         return Lesson(logits, ratings, drawn)
