@@ -16,11 +16,11 @@ from benchmarks.material import SIDE, arguments, monai_network
 from benchmarks.peer import KERAS, Keras
 from benchmarks.rows import Row, against, write
 
+from squeezect.memory import keep_freed_memory
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax
 from squeezect.preparation import Preparation, Store, prepare
 from squeezect.training.data import EpochSampler, Volumes, loader
-from squeezect.training.memory import keep_freed_memory
 from squeezect.training.recipe import Recipe
 
 BATCH = 4

@@ -21,11 +21,11 @@ from overfitting_page import write_page
 
 from squeezect.cohorts import Cohort, make_folds
 from squeezect.cohorts.layouts import read_nodule_crops
+from squeezect.memory import keep_freed_memory
 from squeezect.models import create_model
 from squeezect.preparation import Preparation
 from squeezect.scan import pseudonym
 from squeezect.training import Recipe
-from squeezect.training.memory import keep_freed_memory
 from squeezect.training.prepared import case_key, prepare_cohort
 from squeezect.training.progress import silent
 

@@ -26,6 +26,7 @@ from squeezect.commands.terminal import (
 )
 from squeezect.commands.training import pseudo_label, train
 from squeezect.errors import SqueezeCTError
+from squeezect.memory import ask_for_huge_pages
 
 app = typer.Typer(
     name="squeezect",
@@ -50,7 +51,8 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    del version  # its callback has answered
+    ask_for_huge_pages()  # no verb has made a tensor yet
 
 
 @app.command()

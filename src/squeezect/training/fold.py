@@ -16,10 +16,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
 from squeezect.candidates import mean_view
+from squeezect.memory import keep_freed_memory
 from squeezect.models import Classifier
 from squeezect.nodules import Bank
 from squeezect.training.data import Batches, EpochSampler, Sample, Volumes, loader
-from squeezect.training.memory import keep_freed_memory
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
