@@ -1,0 +1,78 @@
+"""Runs that differ by their seed: what is said of their spread follows from their scores."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    folder = str(Path(__file__).parent.parent / "scripts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield importlib.import_module("seeds")
+
+
+def tables(count: int = 3, cases: int = 200) -> dict[str, pd.DataFrame]:
+    random = np.random.default_rng(0)
+    labels = random.permuted(np.arange(cases) % 3 == 0).astype(int)
+    found = {}
+    for seed in range(count):
+        odds = 2 * labels - 1 + random.normal(0, 1, cases)
+        found[f"seed {seed}"] = pd.DataFrame(
+            {
+                "row": np.arange(cases),
+                "patient": np.arange(cases) // 2,
+                "label": labels,
+                "probability": 1 / (1 + np.exp(-odds)),
+                "diameter_mm": 3 + np.arange(cases) % 20,
+            }
+        )
+    return found
+
+
+def area(table: pd.DataFrame) -> float:
+    return float(roc_auc_score(table["label"], table["probability"]))
+
+
+def test_mean_deviation_and_range_are_those_of_the_areas(seeds):
+    given = tables()
+    areas = [area(table) for table in given.values()]
+    middle = [area(table[table["diameter_mm"].between(6, 15)]) for table in given.values()]
+    told = seeds.report(given)
+    for found in (areas, middle):
+        spread = f"standard deviation over 3 seeds {np.std(found, ddof=1):.4f}"
+        assert f"{np.mean(found):.4f}, {spread}, {min(found):.4f} to {max(found):.4f}" in told
+
+
+def test_independent_errors_average_out(seeds):
+    given = tables()
+    rows = [line for line in seeds.report(given).splitlines() if line.startswith("| ")][1:]
+    best = max(float(row.split("|")[2].split()[0]) for row in rows if "seed " in row)
+    together = next(row for row in rows if seeds.TOGETHER in row)
+    assert float(together.split("|")[2].split()[0]) > best
+
+
+def test_a_run_beside_itself_does_not_differ(seeds):
+    table = tables(1)["seed 0"]
+    told = seeds.report({"seed 0": table, "seed 1": table.copy()})
+    assert "standard deviation over 2 seeds 0.0000" in told
+    assert "correlate with 1.000 to 1.000" in told
+    assert "is 1 (DeLong" in told
+
+
+def test_answers_that_are_certain_count(seeds):
+    given = tables(2)
+    given["seed 1"]["probability"] = given["seed 1"]["label"].astype(float)
+    assert "| seed 1 | 1.000" in seeds.report(given)
+
+
+def test_runs_of_other_cases_are_refused(seeds):
+    given = tables(2)
+    given["seed 1"] = given["seed 1"].iloc[1:].reset_index(drop=True)
+    with pytest.raises(SystemExit, match="different cases"):
+        seeds.report(given)
