@@ -183,7 +183,10 @@ def test_weights_are_not_scored_on_data_of_another_kind(
         score_weights("nodule", tmp_path / "empty")
 
 
-def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp_path):
+def test_points_and_crops_on_the_command_line(
+    run_cli, weights, crop_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     crop = crop_folder / "images" / "crop_2.nii.gz"
     code, out, _ = run_cli("predict", "--weights", weights, crop, "--json")
     (answer,) = json.loads(out)["predictions"]
@@ -199,6 +202,7 @@ def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp
     assert code == 0
     (answer,) = json.loads(out)["predictions"]
     assert answer["point_mm"] == pytest.approx(point)
+    assert (tmp_path / answer.pop("page")).is_file()
     assert json.loads(run_cli("candidate", *arguments)[1]) == answer
 
     code, out, err = run_cli("predict", "--weights", "nodule", tmp_path / "chest", crop)

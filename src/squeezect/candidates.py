@@ -130,12 +130,22 @@ def mean_view(
 
     total = torch.zeros(len(batch), dtype=torch.float64)
     for view in range(views):
-        seen = batch.rot90(view % 4, (3, 4))
-        seen = seen.flip(4) if view >= 4 else seen
+        seen = turned(batch, view)
         logits = model(seen.contiguous(memory_format=torch.channels_last_3d))
         total += logits.double().softmax(1)[:, 1].cpu()
     result: npt.NDArray[np.float64] = (total / views).numpy()
     return result
+
+
+def turned(batch: "torch.Tensor", view: int) -> "torch.Tensor":
+    """One view of a batch (B, channels, z, y, x).
+
+    Args:
+        batch: volumes.
+        view: 0 to 7; quarter turns within the slices, from 4 on of the mirror image.
+    """
+    seen = batch.rot90(view % 4, (3, 4))
+    return seen.flip(4) if view >= 4 else seen
 
 
 def weight_names() -> tuple[str, ...]:
@@ -216,9 +226,17 @@ def patch_around(scan: Scan, point_mm: Triple) -> Patches:
         scan: a chest CT.
         point_mm: LPS point (x, y, z) in mm.
     """
+    grey = np.rint(cut_candidate(scan, point_mm).values * 255).astype(np.uint8)
+    return Patches(grey, np.zeros(1, np.int64))
+
+
+def cut_candidate(scan: Scan, point_mm: Triple) -> Patch:
+    """The same patch before its values are rounded to 8 bits, and where it lies.
+
+    Raises:
+        PreparationError: `point-outside`.
+    """
     index = np.rint(scan.grid.to_index(np.array(point_mm, float)))
     # The patches of the training data are whole voxels of one slice, not resampled.
     centre = scan.grid.to_mm(index + np.array([0.0, -0.5, -0.5]))
-    patch: Patch = cut_patch(scan, centre, shape=(1, SIDE, SIDE), spacing_mm=scan.grid.spacing_mm)
-    grey = np.rint(patch.values * 255).astype(np.uint8)
-    return Patches(grey, np.zeros(1, np.int64))
+    return cut_patch(scan, centre, shape=(1, SIDE, SIDE), spacing_mm=scan.grid.spacing_mm)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import mean_view, weights_folder
+from squeezect.candidates import CandidateClassifier, cut_candidate, mean_view, weights_folder
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.errors import CheckpointError, Code, PreparationError
 from squeezect.preparation import Volume, prepare
+from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import NO_POINT
 from squeezect.scan import Scan, Triple
+from squeezect.sight import Sight, look
 
 if TYPE_CHECKING:
     from squeezect.models import Classifier
@@ -106,9 +108,24 @@ class PointClassifier:
                 answers.append(float(np.mean(found)))
         return np.array(answers)
 
+    def look(self, volume: Volume) -> Sight:
+        """Where the evidence of an answer lies in a patch, and what the networks outlined."""
+        window = self.card.preparation.window_hu
+        return look(self.models, volume.values, volume.grid, window_hu=window, views=self.views)
+
     def at(self, scan: Scan, point_mm: Triple | None = None) -> float:
         """Probability of class 1 at a point; see `prepare` for what is raised."""
         return float(self.score([self.prepare(scan, point_mm)])[0])
+
+
+def look_at_candidate(classifier: CandidateClassifier, scan: Scan, point_mm: Triple) -> Sight:
+    """Where the evidence of an answer about a candidate lies in its patch.
+
+    Raises:
+        PreparationError: `point-outside`.
+    """
+    patch = cut_candidate(scan, point_mm)
+    return look((classifier.model,), patch.values, patch.grid, window_hu=WINDOW_HU, views=VIEWS)
 
 
 def operating_point(run: Path, card: Card) -> float:

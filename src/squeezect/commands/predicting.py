@@ -60,7 +60,7 @@ def predict(
     """Answer for scans: probability, heat map, pictures and a page for each.
 
     Weights that judge points answer for --point of a scan, and those made for crops around nodules
-    for the middle of a crop too; they print a probability and write nothing.
+    for the middle of a crop too; their page shows what they saw, and what they outlined in it.
 
     Examples: squeezect predict runs/mine patient01/
     squeezect predict --weights nodule patient01/ --point 56.2 86.3 -115.9
@@ -73,7 +73,7 @@ def predict(
         raise CheckpointError(NO_SCAN, f"no scan is named beside {run}")
     answers: Sequence[Answer | PointAnswer | PointRefusal]
     if point is not None or judges_points(run):
-        answers = answer_points(run, scans, point, series=series, allow=allow or ())
+        answers = answer_points(run, scans, point, out=out, series=series, allow=allow or ())
     else:
         answers = answer_scans(
             Path(run), scans, out, series=series, allow=allow or (), engine=engine

@@ -13,10 +13,12 @@ class Classifier(nn.Module):
 
     `forward` takes (B, channels, z, y, x) and gives (B, classes). A network that `localises` also
     has a `class_map` whose mean over space is the logits, and tells with `cells` where each cell
-    of the map looks. An export of a network takes volumes of any size if it has a `free_size`.
+    of the map looks. One that `draws` has the `outline` of what it judges. An export of a network
+    takes volumes of any size if it has a `free_size`.
     """
 
     localises: bool = False
+    draws: bool = False
     free_size: bool = True
 
     def class_map(self, volumes: torch.Tensor) -> torch.Tensor:
@@ -33,6 +35,10 @@ class Classifier(nn.Module):
     def pooled(self, scores: torch.Tensor) -> torch.Tensor:
         """Class map (B, classes, d, h, w) of cell scores of that shape."""
         return scores
+
+    def outline(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Share of every voxel that is part of what is judged; shape (B, 1, z, y, x)."""
+        raise NotImplementedError(f"{type(self).__name__} draws no outline")
 
     def cells(self, shape: Shape) -> tuple[Triple, Triple]:
         """Centre of cell [0, 0, 0] and step between cells, in input voxels along [z, y, x].

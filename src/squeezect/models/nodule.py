@@ -213,6 +213,7 @@ class NoduleNet(Classifier):
     def __init__(self, options: NoduleOptions) -> None:
         super().__init__()
         self.options = options
+        self.draws = options.outlines
         self.members = nn.ModuleList(Member(options) for _ in range(options.members))
         self.apply(he_init)
 
@@ -220,6 +221,14 @@ class NoduleNet(Classifier):
         """Class map (B, classes, d, h, w), the mean of the members'; its mean is the logits."""
         maps: torch.Tensor = torch.stack([member(volumes) for member in self.members]).mean(0)
         return maps
+
+    def outline(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Share of every voxel that is nodule, (B, 1, z, y, x), the mean of the members'."""
+        drawn = [lesson.outline for lesson in self.lessons(volumes) if lesson.outline is not None]
+        if not drawn:
+            raise NotImplementedError("members that were made without outlines draw none")
+        share = torch.stack([torch.sigmoid(outline) for outline in drawn]).mean(0)
+        return functional.interpolate(share, size=volumes.shape[2:], mode="trilinear")
 
     def lessons(self, volumes: torch.Tensor) -> list[Lesson]:
         """What each member says of a batch while it is taught."""

@@ -72,7 +72,7 @@ def picture(scan: Scan, heatmap: Heatmap | None, view: View) -> bytes:
         place = (np.array((z, y, x)) + 0.5) * np.array(scan.grid.spacing_mm) * scale
         down = place[rows] if view == "axial" else size[1] - place[rows]
         _cross(draw, float(place[columns]), float(down))
-    _annotate(draw, view, size, bar=50 * scale)
+    annotate(draw, view, size, bar_mm=50, scale=scale)
     return encoded(image, "PNG", compress_level=1)
 
 
@@ -134,9 +134,20 @@ def _cross(draw: ImageDraw.ImageDraw, x: float, y: float, *, arm: float = 12) ->
     draw.line([(x, y - arm), (x, y + arm)], fill="#3ddbd9", width=2)
 
 
-def _annotate(draw: ImageDraw.ImageDraw, view: View, size: tuple[int, int], *, bar: float) -> None:
-    """Letters of the sides, and a bar of 50 mm that is `bar` pixels long."""
+def annotate(
+    draw: ImageDraw.ImageDraw, view: View, size: tuple[int, int], *, bar_mm: int, scale: float
+) -> None:
+    """Write the letters of the sides, and draw a bar for the scale.
+
+    Args:
+        draw: on the picture.
+        view: the plane.
+        size: of the picture, width and height in pixels.
+        bar_mm: length of the bar.
+        scale: pixels of a millimetre.
+    """
     wide, high = size
+    bar = bar_mm * scale
     left, right, top, bottom = LETTERS[view]
     font = ImageFont.load_default(size=18)
     places = {
@@ -144,7 +155,7 @@ def _annotate(draw: ImageDraw.ImageDraw, view: View, size: tuple[int, int], *, b
         (wide - 16, high / 2): right,
         (wide / 2, 16): top,
         (wide / 2, high - 16): bottom,
-        (22 + bar / 2, high - 36): "50 mm",
+        (22 + bar / 2, high - 36): f"{bar_mm} mm",
     }
     for place, words in places.items():
         draw.text(

@@ -1,16 +1,19 @@
 """One point of a scan, or one crop around a nodule: what weights say of it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from squeezect.candidates import CandidateClassifier, patch_around
+from squeezect.candidates import CandidateClassifier
 from squeezect.errors import PreparationError, SqueezeCTError
-from squeezect.points import PointClassifier
+from squeezect.points import PointClassifier, look_at_candidate
 from squeezect.preparation.pipeline import NO_POINT
 from squeezect.publishing.judged import card_of
+from squeezect.publishing.point_pages import publish_point
 from squeezect.reading import read_scan
 from squeezect.scan import Triple
+from squeezect.sight import Drawn
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,22 @@ class PointAnswer:
     probability: float
     threshold: float
     statement: str
+    drawn: Drawn | None = None
+    page: Path | None = None
     error: None = None
+
+    @property
+    def positive(self) -> bool:
+        """Whether the probability reaches the threshold."""
+        return self.probability >= self.threshold
+
+    @property
+    def where(self) -> str:
+        """What was asked about, in words."""
+        if self.point_mm is None:
+            return "middle of the crop"
+        x, y, z = self.point_mm
+        return f"point ({x:.1f}, {y:.1f}, {z:.1f}) mm"
 
     def as_dict(self) -> dict[str, object]:
         """Everything as plain JSON."""
@@ -33,20 +51,24 @@ class PointAnswer:
             "point_mm": list(self.point_mm) if self.point_mm else None,
             "probability": self.probability,
             "threshold": self.threshold,
-            "positive": self.probability >= self.threshold,
+            "positive": self.positive,
+            **({"outline": self.drawn.as_dict()} if self.drawn else {}),
+            **({"page": str(self.page)} if self.page else {}),
             "statement": self.statement,
         }
 
     def __str__(self) -> str:
-        call = "positive" if self.probability >= self.threshold else "negative"
-        where = "middle of the crop"
-        if self.point_mm is not None:
-            x, y, z = self.point_mm
-            where = f"point ({x:.1f}, {y:.1f}, {z:.1f}) mm"
-        return (
-            f"{where}: probability {self.probability:.3f}, {call} at "
-            f"threshold {self.threshold:.3f} ({self.weights})\n{self.statement}"
-        )
+        call = "positive" if self.positive else "negative"
+        lines = [
+            f"{self.where}: probability {self.probability:.3f}, {call} at "
+            f"threshold {self.threshold:.3f} ({self.weights})"
+        ]
+        if self.drawn is not None:
+            more = " or more, it reaches the end of the patch" if self.drawn.touches else ""
+            lines.append(f"  outlined: {self.drawn.diameter_mm:.1f} mm across{more}")
+        if self.page is not None:
+            lines.append(f"  page: {self.page}")
+        return "\n".join([*lines, self.statement])
 
 
 @dataclass(frozen=True)
@@ -79,10 +101,13 @@ def answer_points(
     paths: Sequence[Path],
     point_mm: Triple | None = None,
     *,
+    out: Path | None = None,
     series: str | None = None,
     allow: Collection[str] = (),
 ) -> list[PointAnswer | PointRefusal]:
     """Ask weights about a point of each scan, or about crops; a refusal does not stop the others.
+
+    See `answer_point` for the arguments.
 
     Raises:
         CheckpointError: `unknown-weights`.
@@ -91,7 +116,7 @@ def answer_points(
     answers: list[PointAnswer | PointRefusal] = []
     for path in paths:
         try:
-            answers.append(answer_point(name, path, point_mm, series=series, allow=allow))
+            answers.append(answer_point(name, path, point_mm, out=out, series=series, allow=allow))
         except SqueezeCTError as error:
             answers.append(PointRefusal(path, error))
     return answers
@@ -102,6 +127,7 @@ def answer_point(
     path: Path,
     point_mm: Triple | None = None,
     *,
+    out: Path | None = None,
     series: str | None = None,
     allow: Collection[str] = (),
 ) -> PointAnswer:
@@ -112,6 +138,7 @@ def answer_point(
         path: the scan or crop.
         point_mm: LPS point (x, y, z) in mm; None for the middle of a crop, which only weights for
             points of 3D patches take.
+        out: folder that receives a folder with page, pictures and JSON; None to write nothing.
         series: series to read where a folder holds several.
         allow: codes of refusals to go on in spite of.
 
@@ -127,12 +154,19 @@ def answer_point(
     scan = read_scan(path, series=series, allow=passed)
     if cuts:
         points = PointClassifier.open(name)
-        probability, threshold = points.at(scan, point_mm), points.threshold
+        volume, threshold = points.prepare(scan, point_mm), points.threshold
+        probability = float(points.score([volume])[0])
+        see = partial(points.look, volume)
     elif point_mm is None:
         what = f"weights {name!r} judge points of whole scans"
         raise PreparationError(NO_POINT, what, remedy="give the point with --point x y z")
     else:
         candidates = CandidateClassifier.open(name)
-        probability = float(candidates.score(patch_around(scan, point_mm))[0])
-        threshold = candidates.threshold
-    return PointAnswer(name, scan.identity, point_mm, probability, threshold, card.statement)
+        probability, threshold = candidates.at(scan, point_mm), candidates.threshold
+        see = partial(look_at_candidate, candidates, scan, point_mm)
+    answer = PointAnswer(name, scan.identity, point_mm, probability, threshold, card.statement)
+    if out is None:
+        return answer
+    sight = see()
+    answer = replace(answer, drawn=sight.drawn)
+    return replace(answer, page=publish_point(answer, card, sight, scan, out))

@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from squeezect.publishing.document import STATEMENT, as_document
@@ -24,12 +26,8 @@ def publish(prediction: Prediction, scan: Scan, out: Path) -> Path:
     Returns:
         The page, ``index.html``, beside ``prediction.json``, ``heatmap.nii.gz`` and the pictures.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    name = prediction.scan_identity or "scan"
-    target, scratch = out / name, out / f".{name}.{os.getpid()}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    try:
+    target = out / (prediction.scan_identity or "scan")
+    with whole(target) as scratch:
         pictures = {view: picture(scan, prediction.heatmap, view) for view in VIEWS}
         for view, data in pictures.items():
             (scratch / f"{view}.png").write_bytes(data)
@@ -39,11 +37,26 @@ def publish(prediction: Prediction, scan: Scan, out: Path) -> Path:
         (scratch / "prediction.json").write_text(document, "utf-8")
         page = render(prediction, scan, {str(view): data for view, data in pictures.items()})
         (scratch / "index.html").write_text(page, "utf-8")
+    return target / "index.html"
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of `target` in the end, or vanishes.
+
+    Args:
+        target: folder; an older one is replaced, its parents are made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return target / "index.html"
 
 
 def render(prediction: Prediction, scan: Scan, pictures: dict[str, bytes]) -> str:
