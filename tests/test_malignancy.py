@@ -75,3 +75,16 @@ def test_on_the_crops_it_was_made_of(real_data, tmp_path) -> None:
     assert len(read_nodule_crops(few)) == 40
     rows = score_weights("malignancy", few).parts["nodules.csv"]
     assert rows["ROC AUC"].value > 0.85
+
+
+@pytest.mark.parametrize("diameter_mm", [6.0, 9.0, 12.0])
+def test_a_ball_is_outlined_as_large_as_it_is(diameter_mm: float) -> None:
+    classifier = PointClassifier.open("malignancy")
+    sight = classifier.look(classifier.prepare(ball(diameter_mm)))
+    assert sight.drawn is not None
+    assert sight.drawn.diameter_mm == pytest.approx(diameter_mm, rel=0.15)
+    assert not sight.drawn.touches
+    assert sight.outline is not None
+    middle = np.array(sight.outline.shape) // 2
+    assert sight.outline[tuple(middle)] > 0.9
+    assert sight.outline[0, 0, 0] < 0.05
