@@ -183,9 +183,7 @@ def test_weights_are_not_scored_on_data_of_another_kind(
         score_weights("nodule", tmp_path / "empty")
 
 
-def test_points_and_crops_on_the_command_line(
-    run_cli, weights, crop_folder, tmp_path, monkeypatch
-):
+def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     crop = crop_folder / "images" / "crop_2.nii.gz"
     code, out, _ = run_cli("predict", "--weights", weights, crop, "--json")

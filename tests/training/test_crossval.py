@@ -1,6 +1,8 @@
 """Laws of training: repeatable, resumable to the bit, fresh in every fold, nobody on two sides."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from squeezect.training import cross_validate
 from squeezect.training.crossval import Part
 from squeezect.training.data import EpochSampler, Volumes
 from squeezect.training.prepared import key_of
-from squeezect.training.run_folder import claim
+from squeezect.training.run_folder import alone, claim
 
 
 def run(cohort, recipe, store, folder, **options):
@@ -159,6 +161,42 @@ def test_a_volume_is_augmented_by_its_epoch_and_place_alone(cohort, store, recip
     second[(9, 0)]
     assert torch.equal(first[(2, 0)][0], second[(2, 0)][0])
     assert not torch.equal(first[(2, 0)][0], first[(3, 0)][0])
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from squeezect.training.run_folder import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_train_in_one_folder(cohort, recipe, store, tmp_path):
+    folder = run(cohort, recipe, store, tmp_path / "run")
+    command = [sys.executable, "-c", HOLDING, str(folder)]
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RecipeError, match="run-in-use"):
+            run(cohort, recipe, store, folder)
+        other.kill()  # a lock goes with its process, however that ends
+    assert run(cohort, recipe, store, folder) == folder
+
+
+def test_where_there_are_no_locks_training_goes_on(monkeypatch, tmp_path):
+    def refuse(*_arguments, **_options):
+        raise NotImplementedError
+
+    monkeypatch.setattr("squeezect.training.run_folder.FileLock.acquire", refuse)
+    entered = False
+    with alone(tmp_path):
+        entered = True
+    assert entered
+    with pytest.raises(OSError, match="of the caller"), alone(tmp_path):
+        raise OSError("of the caller")
 
 
 def test_a_run_of_an_older_version_goes_on(tmp_path, recipe):

@@ -17,7 +17,7 @@ from squeezect.training.module import Task
 from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import claim, write_csv, write_json
+from squeezect.training.run_folder import alone, claim, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.watch import Watch
@@ -50,7 +50,7 @@ def train_on_patches(
 
     Raises:
         CohortError: `unreadable-patch`.
-        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
+        RecipeError: `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
         CheckpointError: `weights-do-not-fit`.
     """
     rehearse(recipe, source)
@@ -65,11 +65,12 @@ def train_on_patches(
     start = Start(source.donor(0, judges), recipe) if source else None
     train, held = read_patches(learn), read_patches(judged)
     claim(folder, stamp)
-    fold = folder / "fold-0"
-    if not (fold / CARD_FILE).exists():
-        _train(fold, recipe, train, learn, start, progress)
-    probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
-    _finish(folder, judged, probability, stamp)
+    with alone(folder):
+        fold = folder / "fold-0"
+        if not (fold / CARD_FILE).exists():
+            _train(fold, recipe, train, learn, start, progress)
+        probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
+        _finish(folder, judged, probability, stamp)
     return folder
 
 

@@ -19,7 +19,7 @@ from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run, judged_by
-from squeezect.training.run_folder import claim, write_csv, write_json
+from squeezect.training.run_folder import alone, claim, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
@@ -86,7 +86,7 @@ def cross_validate(  # noqa: PLR0913
     Raises:
         CohortError: too few patients for the folds; `leak`, if parts share a patient, a series, a
             file or copies of a volume.
-        RecipeError: `other-run`; `source-saw-judged`, `unknown-layer`, `all-frozen`;
+        RecipeError: `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`, `all-frozen`;
             `no-honest-teacher`.
         CheckpointError: `weights-do-not-fit`.
         PreparationError: `unprepared-scans`.
@@ -99,21 +99,22 @@ def cross_validate(  # noqa: PLR0913
     _lessons(cohort, drawn, teachers)
     stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
     claim(folder, stamp)
-    supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
-    volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
-    if failed and not skip_unreadable:
-        raise unprepared(cohort, failed)
-    cohort = cohort.without(set(failed))
-    skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
-    folds = _drawn(cohort, recipe)
-    write_json(folder / "folds.json", folds.as_dict())
-    lessons = _lessons(cohort, folds, teachers)
-    run = Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
-    audit_parts(run, supplies, allow_leaks=allow_leaks)
-    for k in range(recipe.folds):
-        _train(run, k, progress)
-    predictions = _predict(run, progress)
-    _finish(run, predictions, stamp, skipped)
+    with alone(folder):
+        supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
+        volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
+        if failed and not skip_unreadable:
+            raise unprepared(cohort, failed)
+        cohort = cohort.without(set(failed))
+        skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
+        folds = _drawn(cohort, recipe)
+        write_json(folder / "folds.json", folds.as_dict())
+        lessons = _lessons(cohort, folds, teachers)
+        run = Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
+        audit_parts(run, supplies, allow_leaks=allow_leaks)
+        for k in range(recipe.folds):
+            _train(run, k, progress)
+        predictions = _predict(run, progress)
+        _finish(run, predictions, stamp, skipped)
     return folder
 
 

@@ -3,12 +3,14 @@
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from squeezect import __version__
@@ -21,6 +23,38 @@ OTHER_RUN = Code(
     "The run folder holds a run of another cohort or recipe.",
     "name another folder with --out, or delete this one",
 )
+
+
+IN_USE = Code(
+    "run-in-use",
+    "Another process is writing into the run folder.",
+    "wait for it to end, or name another folder with --out",
+)
+LOCK = ".lock"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing into a run folder meanwhile.
+
+    The system lets go of the lock when the process ends, however it ends. Where the file system
+    knows no locks, nothing is kept.
+
+    Raises:
+        RecipeError: `run-in-use`.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RecipeError(IN_USE, f"another process is writing into {folder}") from None
+    except (NotImplementedError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim(folder: Path, stamp: Mapping[str, object]) -> None:
