@@ -94,3 +94,20 @@ def crop_folder(tmp_path):
     with (root / "nodules.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     return root
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    """The command line in this process: exit status, standard output and error."""
+    import sys
+
+    from squeezect import cli
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        captured = capsys.readouterr()
+        return leaving.value.code or 0, captured.out, captured.err
+
+    return call

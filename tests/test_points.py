@@ -1,13 +1,11 @@
 """Points: any checkpoint of a recipe that cuts patches answers for points and for crops."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from squeezect import cli
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.errors import CheckpointError, EvaluationError, PreparationError, SqueezeCTError
 from squeezect.models import create_model
@@ -49,18 +47,6 @@ def run(tmp_path):
     facts = {"status": "finished", "thresholds": {"sensitivity-90": 0.4}}
     (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
     return tmp_path / "run"
-
-
-@pytest.fixture
-def run_cli(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        captured = capsys.readouterr()
-        return leaving.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def test_a_run_answers_with_the_mean_of_its_folds(run, crop_folder):

@@ -1,7 +1,6 @@
 """What networks made of a patch turns with it, and measures are those of known shapes."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from squeezect import cli
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
@@ -196,18 +194,6 @@ def drawing(tmp_path):
         limits=("Has learned nothing.",),
     )
     return Checkpoint(card, network(name).state_dict()).save(tmp_path / "drawing")
-
-
-@pytest.fixture
-def run_cli(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["squeezect", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        captured = capsys.readouterr()
-        return leaving.value.code or 0, captured.out, captured.err
-
-    return call
 
 
 def test_a_crop_gets_a_page(run_cli, drawing, crop_folder, tmp_path):
