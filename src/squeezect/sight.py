@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from squeezect.candidates import turned
 from squeezect.explanation import FloatMap, explain
+from squeezect.preparation.export import image_of
 from squeezect.scan import Grid, Shape
 
 if TYPE_CHECKING:
@@ -109,12 +110,7 @@ class Sight:
 
         if self.outline is None:
             raise ValueError("these networks draw no outline")
-        image = sitk.GetImageFromArray(self.outline)
-        image.SetOrigin(self.grid.origin_mm)
-        image.SetSpacing(self.grid.spacing_mm[::-1])
-        # SimpleITK wants the axes x, y, z as columns.
-        image.SetDirection(np.array(self.grid.direction[::-1]).T.ravel().tolist())
-        sitk.WriteImage(image, str(path), useCompression=True)
+        sitk.WriteImage(image_of(self.outline, self.grid), str(path), useCompression=True)
         return path
 
 

@@ -1,11 +1,17 @@
 """A prepared volume as an image file, to look at what a network sees."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from squeezect.errors import Code, PreparationError
 from squeezect.preparation.pipeline import Preparation, prepare
+from squeezect.scan import Grid
+
+if TYPE_CHECKING:
+    from SimpleITK import Image
 
 FORMATS = (".nii.gz", ".nii", ".mha", ".nrrd")
 
@@ -41,11 +47,7 @@ def prepare_file(
     if not out.name.endswith(FORMATS) or not out.parent.is_dir():
         raise PreparationError(BAD_OUTPUT, f"cannot write {out}")
     volume = prepare(read_scan(path, series=series), preparation)
-    image = sitk.GetImageFromArray(volume.values)
-    image.SetOrigin(volume.grid.origin_mm)
-    image.SetSpacing(volume.grid.spacing_mm[::-1])
-    # SimpleITK wants the axes x, y, z as columns.
-    image.SetDirection(np.array(volume.grid.direction[::-1]).T.ravel().tolist())
+    image = image_of(volume.values, volume.grid)
     scratch = out.with_name(f".{out.name}")
     try:
         sitk.WriteImage(image, str(scratch), useCompression=True)
@@ -54,3 +56,20 @@ def prepare_file(
         scratch.unlink(missing_ok=True)
         raise PreparationError(BAD_OUTPUT, f"cannot write {out}") from error
     return out
+
+
+def image_of(values: npt.NDArray[np.float32], grid: Grid) -> "Image":
+    """Values on a grid as SimpleITK has them, in the same place.
+
+    Args:
+        values: shape of the grid, [z, y, x].
+        grid: where they are.
+    """
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(values)
+    image.SetOrigin(grid.origin_mm)
+    image.SetSpacing(grid.spacing_mm[::-1])
+    # SimpleITK wants the axes x, y, z as columns.
+    image.SetDirection(np.array(grid.direction[::-1]).T.ravel().tolist())
+    return image
