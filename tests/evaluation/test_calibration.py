@@ -113,3 +113,13 @@ def test_one_class_or_one_fold_or_an_unknown_map_is_refused(study):
         cross_fitted_calibration(s.label, s.score, np.zeros(200), "platt")
     with pytest.raises(EvaluationError, match="'beta' is not one of temperature"):
         fit_calibrator(s.label, s.score, "beta")
+
+
+def test_platt_is_not_sure_where_few_cases_happen_to_part():
+    """Classes that do not overlap make a step of the curve; the cases are still few."""
+    label = np.arange(36) >= 18
+    found = fit_calibrator(label, np.where(label, 0.5001, 0.5), "platt")
+    answers = found.apply(np.array([0.0, 0.4, 0.6, 1.0]))
+    assert answers.min() == pytest.approx(1 / 20)
+    assert answers.max() == pytest.approx(19 / 20)
+    assert Calibrator.from_dict({"method": "platt", "x": [1.0, 0.0], "y": []}).apply(1.0) > 0.99

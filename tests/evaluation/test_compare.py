@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from squeezect.errors import EvaluationError
-from squeezect.evaluation import compare_auc, compare_decisions, compare_scores, holm
+from squeezect.evaluation import Cases, compare_auc, compare_decisions, compare_scores, holm
+from squeezect.evaluation.compare import compare_all_aucs
 
 
 def rival(s, noise=0.7, seed=9):
@@ -163,3 +164,47 @@ def test_models_that_agree_are_compared_more_sharply():
     sharp, blunt = (compare_decisions(label, first, other).difference for other in (same, apart))
     assert sharp.value == blunt.value == pytest.approx(0.1)
     assert sharp.high - sharp.low < 0.8 * (blunt.high - blunt.low)
+
+
+def test_a_perfect_model_is_better_than_a_constant_one():
+    label = np.arange(1000) % 2
+    found = compare_auc(label, label, np.full(1000, 0.5))
+    assert found.difference.low > 0.4
+    assert found.p_value < 1e-6
+    # A single positive shows next to nothing.
+    few = np.arange(10) == 9
+    assert compare_auc(few, few, np.full(10, 0.5)).p_value > 0.05
+
+
+@pytest.mark.parametrize("patients", [1, 2, 3, 5])
+def test_few_patients_prove_little_however_their_cases_agree(patients):
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(patients), 8)
+    label = np.arange(who.size) % 2
+    score = np.clip(label * 0.4 + 0.3 + rng.uniform(-0.2, 0.2, who.size), 0, 1)
+    found = compare_scores(label, score, score**4, "brier", patients=who, replicates=200)
+    assert found.p_value >= 2.0 ** (1 - patients)
+    if patients == 1:
+        assert (found.difference.low, found.difference.high) == (-1, 1)
+
+
+def test_decisions_of_patients_with_several_cases_do_not_count_as_independent():
+    """Cases of a patient decided alike: McNemar's test would fire about one time in six."""
+    rng, fired = np.random.default_rng(3), 0
+    for _ in range(60):
+        who = np.repeat(np.arange(60), 4)
+        label = np.repeat(rng.integers(2, size=60), 4)
+        calls = [np.repeat(rng.random(60) < 0.7, 4) == label for _ in range(2)]
+        fired += compare_decisions(label, *calls, patients=who).p_value < 0.05
+    assert fired / 60 <= 0.12
+
+
+def test_all_pairs_are_the_pairs_one_by_one(study):
+    s = study(1)
+    scores = [s.score, s.score**2 + 0.1 * s.label, np.roll(s.score, 3)]
+    models = [Cases.of(s.label, score, patients=s.patient) for score in scores]
+    found = compare_all_aucs(models)
+    assert set(found) == {(0, 1), (0, 2), (1, 2)}
+    for (i, j), pair in found.items():
+        assert pair == compare_auc(s.label, scores[i], scores[j], patients=s.patient)
+        assert pair.reversed() == compare_auc(s.label, scores[j], scores[i], patients=s.patient)

@@ -243,3 +243,21 @@ def test_a_resample_without_the_loudest_scan_is_read_far_enough():
     weights = np.array([[0, 2, *[1] * 8]], dtype=float)
     rate, _ = next(_curves(matches, weights))
     assert rate[-1] > 8
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_resamples_without_any_nodule_are_drawn_again(seed):
+    scans = [f"s{k}" for k in range(10)]
+    nodule = Points.of(["s0"], [[0, 0, 0]], [8.0])
+    marks = Points.of(scans, np.zeros((10, 3)), np.linspace(0.9, 0.1, 10))
+    found = score_froc(scans, marks, nodule, replicates=105, seed=seed)
+    assert found.cpm.method.endswith("alike") or "105" in found.cpm.method
+
+
+@pytest.mark.parametrize(("place", "value"), [(0.0, 1.0), (100.0, 0.0)])
+def test_one_nodule_found_or_missed_leaves_doubt(place, value):
+    nodule = Points.of(["a"], [[0, 0, 0]], [8.0])
+    mark = Points.of(["a"], [[place, 0, 0]], [0.9])
+    cpm = score_froc(["a", "b"], mark, nodule, replicates=20).cpm
+    assert cpm.value == value
+    assert cpm.high - cpm.low > 0.5

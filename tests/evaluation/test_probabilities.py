@@ -70,3 +70,13 @@ def test_what_is_no_probability_is_refused(wrong):
 def test_distinct_probabilities_fill_bins_evenly():
     bins = calibration_curve([0, 1] * 5, np.arange(10) / 10, bins=2)
     assert [group.observed.n for group in bins] == [5, 5]
+
+
+def test_honest_probabilities_of_patients_with_several_scans_stay_below_the_limit():
+    rng, over = np.random.default_rng(2), 0
+    for seed in range(40):
+        p, luck = np.repeat(rng.random(50), 4), np.repeat(rng.random(50), 4)
+        who = np.repeat(np.arange(50), 4)
+        found = probability_scores(luck < p, p, patients=who, replicates=5, seed=seed)
+        over += found.calibration_error.value > found.calibration_limit
+    assert over / 40 <= 0.125

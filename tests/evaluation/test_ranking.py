@@ -16,7 +16,13 @@ from squeezect.evaluation import (
     weighted,
 )
 from squeezect.evaluation.estimates import resamples
-from squeezect.evaluation.ranking import delong_variance, placements, ranking_scores_of
+from squeezect.evaluation.ranking import (
+    delong_variance,
+    placements,
+    ranking_scores_of,
+    roc_auc_of,
+    roc_auc_within,
+)
 
 SCORES = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=4, max_size=30).filter(
     lambda rows: len({label for label, _ in rows}) == 2
@@ -193,3 +199,47 @@ def test_doubt_about_perfect_specificity_comes_from_the_negatives():
 def test_one_alarm_in_ten_is_ninety_per_cent_specificity():
     label, score = [0] * 10 + [1] * 5, [*range(9), 90, *range(50, 55)]
     assert sensitivity_at_specificity(label, score, 0.9, replicates=5).value == 1
+
+
+def test_area_within_folds_is_that_of_all_pairs_of_one_fold(study):
+    s = study(4)
+    cases, fold = Cases.of(s.label, s.score, patients=s.patient), s.fold
+    pairs = [
+        np.sign(s.score[i] - s.score[j]) / 2 + 0.5
+        for i in np.flatnonzero(s.label)
+        for j in np.flatnonzero(~s.label.astype(bool))
+        if fold[i] == fold[j]
+    ]
+    found = roc_auc_within(cases, fold)
+    assert found.value == pytest.approx(np.mean(pairs))
+    assert found.low < found.value < found.high
+    # What a fold adds to all of its scores is no matter.
+    assert roc_auc_within(cases.scored(s.score + 10.0 * fold), fold) == found
+    assert roc_auc_within(cases, np.zeros(cases.n, int)).value == roc_auc_of(cases).value
+
+
+def test_interval_within_folds_covers_as_often_as_it_says():
+    rng, held, true = np.random.default_rng(0), 0, norm.cdf(1.2 / np.sqrt(2))
+    label, fold = np.arange(90) % 3 == 0, np.arange(90) // 30
+    for _ in range(300):
+        score = 1.2 * label + rng.normal(size=90) + 3.0 * fold
+        found = roc_auc_within(Cases.of(label, score), fold)
+        held += found.low <= true <= found.high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_folds_of_one_class_have_no_pairs():
+    cases = Cases.of([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])
+    assert not roc_auc_within(cases, np.array([0, 0, 1, 1])).defined
+
+
+@pytest.mark.parametrize("score", [[0.9, 0.8, 0.7, 0.1, 0.2], [0.5] * 5])
+def test_no_positive_found_still_leaves_doubt(score):
+    found = sensitivity_at_specificity([0, 0, 0, 1, 1], score, 0.9, replicates=50)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high > 0.3
+
+
+def test_a_single_patient_tells_nothing_of_others():
+    found = pr_auc([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.8], patients=["a"] * 4, replicates=50)
+    assert (found.low, found.high) == (0, 1)

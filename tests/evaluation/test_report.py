@@ -1,10 +1,13 @@
 """A run folder in, a report out."""
 
 import json
+import math
 import re
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
 from squeezect.errors import EvaluationError
 from squeezect.evaluation import (
@@ -236,13 +239,24 @@ def test_histories_are_read_in_order_with_gaps(make_run):
     assert final_accuracies({}) is None
 
 
-def test_folds_that_differ_by_chance_raise_no_caution(study):
-    rng = np.random.default_rng(0)
-    label = np.arange(60) < 24
-    areas = [[roc_auc(label, label + rng.normal(size=60)) for _ in range(5)] for _ in range(100)]
-    assert np.mean([disagreement(row) < 0.05 for row in areas]) < 0.12
-    worse = roc_auc(label, rng.normal(size=60))
-    assert disagreement([*areas[0][:4], worse]) < 0.05
+@pytest.mark.parametrize(
+    ("area", "positives", "negatives"),
+    [(0.75, 24, 36), (0.95, 10, 20), (0.97, 5, 20), (0.999, 100, 300)],
+)
+def test_folds_that_differ_by_chance_raise_no_caution(area, positives, negatives):
+    rng, apart, cried = np.random.default_rng(0), math.sqrt(2) * norm.ppf(area), 0
+    label = np.arange(positives + negatives) < positives
+    for _ in range(40):
+        scores = [apart * label + rng.normal(size=label.size) for _ in range(5)]
+        areas = [roc_auc_score(label, score) for score in scores]
+        cried += disagreement(areas, [(positives, negatives)] * 5) < 0.05
+    assert cried / 40 <= 0.15
+
+
+def test_a_fold_that_learned_nothing_disagrees():
+    assert disagreement([0.96, 0.97, 0.95, 0.96, 0.5], [(24, 36)] * 5) < 0.05
+    assert disagreement([0.9, 0.89, 0.91, 0.90, 0.80], [(2000, 4000)] * 5) < 0.01
+    assert disagreement([1.0, 1.0, 1.0], [(20000, 20000)] * 3) == 1
 
 
 def test_guessing_is_called_guessing(make_run, rows):

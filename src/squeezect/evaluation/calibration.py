@@ -28,7 +28,8 @@ class Calibrator:
             Elkan, KDD 2002).
         x: ``temperature``: the temperature. ``platt``: factor and offset of the logit.
             ``isotonic``: probabilities where the staircase bends.
-        y: ``isotonic``: its values there; empty otherwise.
+        y: ``isotonic``: its values there. ``platt``: least and largest probability that it gives,
+            or empty, if it has no such ends. ``temperature``: empty.
     """
 
     method: Method
@@ -43,7 +44,11 @@ class Calibrator:
             return steps
         if self.method == "temperature":
             return _expit(_logit(given) / self.x[0])
-        return _expit(_logit(given) * self.x[0] + self.x[1])
+        scaled = _expit(_logit(given) * self.x[0] + self.x[1])
+        if not self.y:
+            return scaled
+        low, high = self.y
+        return np.clip(scaled, low, high)
 
     def as_dict(self) -> dict[str, object]:
         """The map as plain JSON."""
@@ -64,8 +69,12 @@ class Calibrator:
             method = data["method"]
         except (KeyError, TypeError, ValueError) as error:
             raise EvaluationError(BAD_CHOICE, f"{data} describes no calibration") from error
-        lengths = {"temperature": (1, 0), "platt": (2, 0), "isotonic": (len(x), len(x))}
-        if not x or lengths.get(method) != (len(x), len(y)):
+        lengths = {
+            "temperature": {(1, 0)},
+            "platt": {(2, 0), (2, 2)},
+            "isotonic": {(len(x), len(x))},
+        }
+        if not x or (len(x), len(y)) not in lengths.get(method, set()):
             raise EvaluationError(BAD_CHOICE, f"{data} describes no calibration")
         return cls(method, x, y)
 
@@ -75,8 +84,9 @@ def fit_calibrator(
 ) -> Calibrator:
     """Learn how to correct probabilities.
 
-    Platt's targets are drawn in by one imagined case per class, as he advised, and isotonic values
-    stay 1 / (n + 2) away from 0 and 1, so that neither becomes surer than its cases allow.
+    Platt's targets are drawn in by one imagined case per class, as he advised, and his curve gives
+    nothing beyond them; isotonic values stay 1 / (n + 2) away from 0 and 1. So neither becomes
+    surer than its cases allow.
 
     Args:
         labels: true classes, 0 or 1, shape (n,).
@@ -184,7 +194,8 @@ def _platt(cases: Cases) -> Calibrator:
     high = (cases.positives + 1) / (cases.positives + 2)
     low = 1 / (cases.negatives + 2)
     target = np.where(cases.label, high, low)
-    return Calibrator("platt", fit_logistic(_logit(cases.score), target, rising=True))
+    # Where the classes do not overlap the curve is a step, sure of everything beyond it.
+    return Calibrator("platt", fit_logistic(_logit(cases.score), target, rising=True), (low, high))
 
 
 def _isotonic(cases: Cases) -> Calibrator:

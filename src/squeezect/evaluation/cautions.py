@@ -1,17 +1,25 @@
 """What a reader has to know before believing the scores of a run."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from squeezect.evaluation.cases import Cases, FloatArray
 from squeezect.evaluation.compare import Comparison
-from squeezect.evaluation.estimates import Z95, Estimate
 from squeezect.evaluation.history import History
+from squeezect.evaluation.ranking import effective_number
 from squeezect.evaluation.results import Evaluation, Part
 from squeezect.evaluation.words import percent
 
 FEW = 30
 LARGE_GAP = 0.1
+BLUR = 0.02
+"""Areas within folds and over all pairs that differ by more than this are told."""
+SIMULATIONS = 500
+LARGE = 500
+"""Folds of more cases of a class are simulated with this many."""
+SLACK = 1e-12
 
 
 def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[str]:
@@ -27,6 +35,7 @@ def cautions(evaluation: Evaluation, histories: Mapping[str, History]) -> list[s
         *_of_transduction(evaluation.facts),
         *_of_test(evaluation),
         *_of_folds(evaluation),
+        *_of_pooling(evaluation.headline),
         *_of_overfitting(histories),
         *_of_calibration(evaluation.headline),
         *_of_skipped(evaluation.facts.get("skipped")),
@@ -74,29 +83,83 @@ def _of_test(evaluation: Evaluation) -> list[str]:
 
 
 def _of_folds(evaluation: Evaluation) -> list[str]:
-    areas = [fold.ranking.roc_auc for fold in evaluation.folds if fold.ranking.roc_auc.defined]
-    if len(areas) < 2 or disagreement(areas) >= 0.05:
+    folds = [fold for fold in evaluation.folds if fold.ranking.roc_auc.defined]
+    values = [fold.ranking.roc_auc.value for fold in folds]
+    if len(folds) < 2 or disagreement(values, [_numbers(fold.cases) for fold in folds]) >= 0.05:
         return []
-    values = [area.value for area in areas]
     return [
         f"The folds disagree by more than chance explains: their ROC AUCs run from"
         f" {min(values):.3f} to {max(values):.3f}."
     ]
 
 
-def disagreement(areas: Sequence[Estimate]) -> float:
-    """P-value of independent estimates in (0, 1) having one true value (Cochran's Q, on logits).
+def _numbers(cases: Cases) -> tuple[int, int]:
+    """Independent positives and negatives, at least one each."""
+    found = [effective_number(cases.patient[chosen]) for chosen in (cases.label, ~cases.label)]
+    return max(1, round(found[0])), max(1, round(found[1]))
+
+
+def disagreement(areas: Sequence[float], numbers: Sequence[tuple[int, int]]) -> float:
+    """P-value of folds having one true ROC AUC.
+
+    The spread of their areas is set against that of simulated folds of the same sizes, whose
+    scores are normal in both classes. Textbook tests (Cochran's Q) cry wolf near an area of 1,
+    where the areas of small folds are far from normal.
 
     Args:
-        areas: two or more estimates, with intervals.
-    """
-    from scipy.special import chdtrc, logit
+        areas: ROC AUC of each fold.
+        numbers: independent positives and negatives of each fold.
 
-    ends = np.clip([(a.low, a.value, a.high) for a in areas], 1e-3, 1 - 1e-3)
-    low, value, high = logit(ends).T
-    weight = (2 * Z95 / (high - low)) ** 2
-    gaps = weight * (value - np.average(value, weights=weight)) ** 2
-    return float(chdtrc(len(areas) - 1, gaps.sum()))
+    Returns:
+        The share of simulations, the real folds counted in, that spread at least as far.
+    """
+    from scipy.special import ndtri
+
+    pairs = np.prod(numbers, axis=1, dtype=float)
+    common = float(np.average(areas, weights=pairs))
+    if not 0 < common < 1:
+        return 1.0
+    apart, generator = math.sqrt(2) * float(ndtri(common)), np.random.default_rng(0)
+    drawn = np.stack([_areas(generator, apart, *number) for number in numbers], axis=1)
+    spread = _spread(np.vstack([areas, drawn]), pairs)
+    return float(np.mean(spread >= spread[0] - SLACK))
+
+
+def _spread(areas: FloatArray, pairs: FloatArray) -> FloatArray:
+    """Weighted variance of the folds' areas, shape (rows,)."""
+    # The variance of an area falls with the smaller class rather than with the pairs.
+    weight = np.sqrt(pairs) / np.sqrt(pairs).sum()
+    middle = areas @ weight
+    spread: FloatArray = (areas - middle[:, None]) ** 2 @ weight
+    return spread
+
+
+def _areas(
+    generator: np.random.Generator, apart: float, positives: int, negatives: int
+) -> FloatArray:
+    """Areas of simulated folds, shape (SIMULATIONS,)."""
+    few = min(positives, LARGE), min(negatives, LARGE)
+    high = generator.normal(apart, size=(SIMULATIONS, few[0]))
+    low = np.sort(generator.normal(size=(SIMULATIONS, few[1])), axis=1)
+    beaten = [np.searchsorted(row, scores).mean() for row, scores in zip(low, high, strict=True)]
+    areas = np.array(beaten) / few[1]
+    # Larger folds spread less than those that were drawn in their place.
+    shrunk = math.sqrt(
+        few[0] * few[1] * (positives + negatives) / (positives * negatives * sum(few))
+    )
+    middle: float = areas.mean()
+    return middle + (areas - middle) * min(1.0, shrunk)
+
+
+def _of_pooling(part: Part) -> list[str]:
+    within, pooled = part.within_folds, part.ranking.roc_auc
+    if within is None or not within.defined or abs(within.value - pooled.value) <= BLUR:
+        return []
+    return [
+        f"The folds' networks are not on one scale: the ROC AUC is {within.value:.3f} within folds,"
+        f" but {pooled.value:.3f} over all pairs, a part of which two networks ranked. The pooled"
+        " number is about these networks together, not about one of them."
+    ]
 
 
 def _of_overfitting(histories: Mapping[str, History]) -> list[str]:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,8 @@ from squeezect.evaluation.estimates import (
     resamples,
     wilson,
 )
-from squeezect.evaluation.ranking import delong_variance, placements, roc_auc_of
+from squeezect.evaluation.probabilities import HIGHEST_LOG_LOSS
+from squeezect.evaluation.ranking import NO_WIDTH, delong_variance, placements, roc_auc_of
 
 Score = Literal["roc_auc", "pr_auc", "brier", "log_loss", "calibration_error"]
 
@@ -30,6 +32,9 @@ STATISTICS: dict[Score, Statistic] = {
     "log_loss": weighted.log_loss,
     "calibration_error": weighted.calibration_error,
 }
+
+
+REPLICATES = 2000
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ class Comparison:
     difference: Estimate
     p_value: float
     method: str
+
+    def reversed(self) -> Self:
+        """The second model compared with the first."""
+        gap = self.difference
+        turned = replace(gap, value=-gap.value, low=-gap.high, high=-gap.low)
+        return replace(self, first=self.second, second=self.first, difference=turned)
 
     def as_dict(self) -> dict[str, object]:
         """The comparison as plain JSON."""
@@ -70,9 +81,10 @@ def compare_auc(
 ) -> Comparison:
     """Difference of two ROC AUCs by the paired test of DeLong (Biometrics 1988).
 
-    Where patients have several cases, the covariance is Obuchowski's. Where it is zero although
-    the rankings differ (both perfect), the interval combines those of the two areas by squares and
-    addition, as if they were independent, and the p-value is 1.
+    Where patients have several cases, the covariance is Obuchowski's. Where it is zero or unknown
+    although the rankings differ (both perfect, or one perfect and one constant), the interval
+    combines those of the two areas by squares and addition, as if they were independent, and the
+    p-value is of the normal distribution that has this interval.
 
     Args:
         labels: true classes, 0 or 1, shape (n,).
@@ -88,26 +100,53 @@ def compare_auc(
         1.0
     """
     cases, other = _paired(labels, first, second, patients)
-    shares, areas = zip(*(placements(c.both_classes()) for c in (cases, other)), strict=True)
-    difference = areas[0] - areas[1]
-    covariance = delong_variance(cases, np.stack(shares))
+    return _areas_compared((cases.both_classes(), other), (placements(cases), placements(other)))
+
+
+def compare_all_aucs(models: Sequence[Cases]) -> dict[tuple[int, int], Comparison]:
+    """Every pair of several models on the same cases by `compare_auc`.
+
+    Args:
+        models: the same cases with the scores of one model each.
+
+    Returns:
+        Comparisons by the places (i, j) of two models, i < j: the first minus the second.
+
+    Raises:
+        EvaluationError: `one-class`.
+    """
+    placed = [placements(model.both_classes()) for model in models]
+    return {
+        (i, j): _areas_compared((models[i], models[j]), (placed[i], placed[j]))
+        for i, j in combinations(range(len(models)), 2)
+    }
+
+
+def _areas_compared(
+    models: tuple[Cases, Cases], placed: tuple[tuple[FloatArray, float], tuple[FloatArray, float]]
+) -> Comparison:
+    """The paired test from the placements of both models."""
+    cases, other = models
+    (first, area), (second, other_area) = placed
+    difference = area - other_area
+    covariance = delong_variance(cases, np.stack([first, second]))
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     method = "paired DeLong, allowing for patients" if cases.clustered else "paired DeLong"
-    if np.array_equal(shares[0], shares[1]):
-        reach, p_value = (0.0, 0.0), 1.0
+    if np.array_equal(first, second):
+        reach = 0.0, 0.0
         method += ", the rankings agree"
-    elif variance > 1e-12:
-        error = math.sqrt(variance)
-        reach = Z95 * error, Z95 * error
-        p_value = math.erfc(abs(difference) / error / math.sqrt(2))
+    elif variance > NO_WIDTH:
+        reach = Z95 * math.sqrt(variance), Z95 * math.sqrt(variance)
     else:
         ones = roc_auc_of(cases), roc_auc_of(other)
         reach = _squares(ones[0], ones[1]), _squares(ones[1], ones[0])
-        p_value = 1.0
         method += ", which has no width here: squares and addition"
     low, high = max(-1.0, difference - reach[0]), min(1.0, difference + reach[1])
     estimate = Estimate(difference, low, high, cases.n, method)
-    return Comparison(areas[0], areas[1], estimate, p_value, method)
+    # How far the interval reaches towards no difference says how far that is in standard errors.
+    towards = reach[0] if difference > 0 else reach[1]
+    p_value = math.erfc(abs(difference) / towards * Z95 / math.sqrt(2)) if difference else 1.0
+    return Comparison(area, other_area, estimate, p_value, method)
 
 
 def _squares(first: Estimate, second: Estimate) -> float:
@@ -120,17 +159,20 @@ def compare_decisions(
     second: npt.ArrayLike,
     *,
     among: Literal["all", "positives", "negatives"] = "all",
+    patients: npt.ArrayLike | None = None,
 ) -> Comparison:
     """Difference of accuracy, sensitivity or specificity by McNemar's exact test.
 
     The interval is Newcombe's for paired proportions (Statistics in Medicine 1998, method 10).
-    Cases count as independent: where patients have several, use `compare_scores`.
+    Where patients have several cases, which McNemar's test would count as independent, interval
+    and p-value come from resamples of patients, as in `compare_scores`.
 
     Args:
         labels: true classes, 0 or 1, shape (n,).
         first: decisions of the first model, 0 or 1, shape (n,).
         second: decisions of the second model, 0 or 1, shape (n,).
         among: ``all`` compares accuracy, ``positives`` sensitivity, ``negatives`` specificity.
+        patients: names of the patients, shape (n,); without it each case is a patient.
 
     Raises:
         EvaluationError: `bad-scores`, also if no case is left to compare on.
@@ -139,7 +181,7 @@ def compare_decisions(
         >>> compare_decisions([1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0]).difference.value
         0.25
     """
-    cases, other = _paired(labels, first, second, None)
+    cases, other = _paired(labels, first, second, patients)
     chosen = {
         "all": np.ones(cases.n, dtype=bool),
         "positives": cases.label,
@@ -149,7 +191,12 @@ def compare_decisions(
     for decisions in (cases.score, other.score):
         if not np.isin(decisions, (0, 1)).all() or not kept.any():
             raise EvaluationError(BAD_SCORES, f"no decisions of 0 or 1 to compare among {among}")
-    right = [(c.score == c.label)[kept] for c in (cases, other)]
+    cases, other = cases.select(kept), other.select(kept)
+    if cases.clustered:
+        return _resampled(
+            cases, other, lambda c, weights: 1 - weighted.brier(c, weights), REPLICATES, seed=0
+        )
+    right = [c.score == c.label for c in (cases, other)]
     both, only_first, only_second, neither = (
         int(found.sum())
         for found in (
@@ -203,13 +250,15 @@ def compare_scores(
     score: Score = "roc_auc",
     *,
     patients: npt.ArrayLike | None = None,
-    replicates: int = 2000,
+    replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Comparison:
     """Difference of any score, with both models bootstrapped on the same patients.
 
     The p-value is twice the smaller share of resamples on either side of zero, each counted with
-    one more, so it is never below 2 / (replicates + 1).
+    one more, so it is never below 2 / (replicates + 1). Nor is it below 2 / 2 ** patients, the
+    smallest that turning patients' differences around could show: few patients prove little,
+    however well their resamples agree.
 
     Args:
         labels: true classes, 0 or 1, shape (n,).
@@ -233,7 +282,20 @@ def compare_scores(
     else:
         cases.probabilities()
         other.probabilities()
-    statistic = STATISTICS[score]
+    highest = HIGHEST_LOG_LOSS if score == "log_loss" else 1.0
+    return _resampled(cases, other, STATISTICS[score], replicates, seed=seed, highest=highest)
+
+
+def _resampled(
+    cases: Cases,
+    other: Cases,
+    statistic: Statistic,
+    replicates: int,
+    *,
+    seed: int,
+    highest: float = 1.0,
+) -> Comparison:
+    """Two models under the same resamples of patients, by a statistic from 0 to `highest`."""
 
     def gap(weights: FloatArray) -> FloatArray:
         return statistic(cases, weights) - statistic(other, weights)
@@ -245,8 +307,11 @@ def compare_scores(
     every = np.ones((1, cases.n))
     values = [float(statistic(c, every)[0]) for c in (cases, other)]
     side = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p_value = min(1.0, 2 * (float(side) + 1) / (drawn.size + 1))
-    estimate = percentile_estimate(values[0] - values[1], drawn, n=cases.n)
+    fewest = 2.0 ** (1 - min(cases.patients, 1000))
+    p_value = min(1.0, max(fewest, 2 * (float(side) + 1) / (drawn.size + 1)))
+    estimate = percentile_estimate(
+        values[0] - values[1], drawn, cases, possible=(-highest, highest)
+    )
     return Comparison(values[0], values[1], estimate, p_value, estimate.method)
 
 

@@ -14,7 +14,7 @@ from squeezect.evaluation.baselines import column_probabilities, column_probabil
 from squeezect.evaluation.cases import FloatArray
 from squeezect.evaluation.compare import (
     Comparison,
-    compare_auc,
+    compare_all_aucs,
     compare_decisions,
     compare_scores,
     holm,
@@ -70,10 +70,13 @@ class Standing:
         evaluation: its scores.
         baseline: whether it needs no network.
         auc: its ROC AUC minus the best model's, with DeLong's test; None for the best itself.
-        auc_p: the p-value of that, corrected by Holm over all models and baselines.
-        accuracy: the same of the accuracy at 0.5, with McNemar's test.
+        auc_p: the p-value of that, corrected by Holm over all pairs of models and baselines: the
+            best was chosen by these very cases.
+        accuracy: the same of the accuracy at 0.5, with McNemar's test, or by bootstrap where
+            patients have several cases.
         log_loss: the same of the log loss, by bootstrap of patients.
         over_diameter: its ROC AUC minus that of the diameter alone; None where that is not known.
+        over_diameter_p: the p-value of that, corrected by Holm over all models.
     """
 
     entrant: Entrant
@@ -84,6 +87,7 @@ class Standing:
     accuracy: Comparison | None = None
     log_loss: Comparison | None = None
     over_diameter: Comparison | None = None
+    over_diameter_p: float | None = None
 
     @property
     def part(self) -> Part:
@@ -105,7 +109,7 @@ class Standing:
             "scores": self.part.as_dict() | {"roc_curve": None, "precision_recall_curve": None},
             "fold_aucs": self.evaluation.fold_aucs,
             "against_best": {name: pair.as_dict() if pair else None for name, pair in pairs.items()}
-            | {"auc_p_holm": self.auc_p},
+            | {"auc_p_holm": self.auc_p, "auc_over_diameter_p_holm": self.over_diameter_p},
         }
 
 
@@ -231,16 +235,20 @@ def _scored(part: Predicted, probability: FloatArray) -> Predicted:
 
 
 def _compared(standings: Sequence[Standing], replicates: int, seed: int) -> tuple[Standing, ...]:
+    pairs = compare_all_aucs([s.part.cases for s in standings])
+    corrected = dict(zip(pairs, holm([pair.p_value for pair in pairs.values()]), strict=True))
     best = standings[0].part.cases
-    diameter = next((s.part.cases for s in standings if s.entrant.name == DIAMETER), None)
     compared = [standings[0]]
-    for standing in standings[1:]:
+    for place, standing in enumerate(standings[1:], start=1):
         cases = standing.part.cases
         compared.append(
             replace(
                 standing,
-                auc=compare_auc(best.label, cases.score, best.score, patients=best.patient),
-                accuracy=compare_decisions(best.label, cases.score >= 0.5, best.score >= 0.5),
+                auc=pairs[0, place].reversed(),
+                auc_p=corrected[0, place],
+                accuracy=compare_decisions(
+                    best.label, cases.score >= 0.5, best.score >= 0.5, patients=best.patient
+                ),
                 log_loss=compare_scores(
                     best.label,
                     cases.score,
@@ -252,18 +260,19 @@ def _compared(standings: Sequence[Standing], replicates: int, seed: int) -> tupl
                 ),
             )
         )
-    corrected = [None, *holm([s.auc.p_value for s in compared if s.auc])]
-    ranked = [replace(s, auc_p=p) for s, p in zip(compared, corrected, strict=True)]
-    if diameter is None:
-        return tuple(ranked)
-    return tuple(
-        s
-        if s.baseline
-        else replace(
-            s,
-            over_diameter=compare_auc(
-                diameter.label, s.part.cases.score, diameter.score, patients=diameter.patient
-            ),
-        )
-        for s in ranked
-    )
+    return _beside_diameter(compared, pairs)
+
+
+def _beside_diameter(
+    standings: Sequence[Standing], pairs: Mapping[tuple[int, int], Comparison]
+) -> tuple[Standing, ...]:
+    """Standings, the models' with what they have more than the diameter alone, if it is known."""
+    places = [k for k, s in enumerate(standings) if s.entrant.name == DIAMETER]
+    models = [k for k, s in enumerate(standings) if not s.baseline]
+    found = list(standings)
+    if places:
+        over = [pairs[k, places[0]] for k in models]
+        corrected = holm([pair.p_value for pair in over])
+        for k, pair, p_value in zip(models, over, corrected, strict=True):
+            found[k] = replace(found[k], over_diameter=pair, over_diameter_p=p_value)
+    return tuple(found)

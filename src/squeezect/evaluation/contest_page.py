@@ -5,6 +5,7 @@ from pathlib import Path
 
 from squeezect.evaluation import contest_plots, plots
 from squeezect.evaluation.blocks import Block, Picture, PictureBlock, TableBlock
+from squeezect.evaluation.cautions import BLUR
 from squeezect.evaluation.contest import Contest, Standing
 from squeezect.evaluation.contest_froc import DetectionContest
 from squeezect.evaluation.estimates import Estimate
@@ -12,6 +13,10 @@ from squeezect.evaluation.markdown import markdown
 from squeezect.evaluation.page import Card, Page, write_atomically, write_page
 
 SCORES = ("ROC AUC", "Sensitivity", "Specificity", "Accuracy", "Log loss")
+WITHIN = (
+    " Within folds: over pairs of cases that one network ranked; the other ROC AUC counts pairs of"
+    " two folds as well, whose networks may be on different scales."
+)
 
 
 def write_contest(
@@ -75,7 +80,7 @@ def verdict(contest: Contest) -> str:
         gap = -second.auc.difference.value
         text += (
             f" It leads {second.entrant.name} by {gap:.3f}"
-            f" (p {told_p(second.auc_p, equals=True)}, DeLong, corrected by Holm)."
+            f" (p {told_p(second.auc_p, equals=True)}, DeLong, corrected by Holm over all pairs)."
         )
     if contest.diameter and best.over_diameter:
         known = contest.diameter.part.ranking.roc_auc
@@ -83,7 +88,8 @@ def verdict(contest: Contest) -> str:
         side = "above" if over.difference.value > 0 else "below"
         text += (
             f" The diameter alone reaches {known}: the best model is"
-            f" {abs(over.difference.value):.3f} {side} it (p {told_p(over.p_value, equals=True)})."
+            f" {abs(over.difference.value):.3f} {side} it"
+            f" (p {told_p(best.over_diameter_p, equals=True)}, corrected over the models)."
         )
     return text
 
@@ -128,6 +134,7 @@ def _score_table(contest: Contest) -> TableBlock:
             (
                 standing.entrant.name,
                 part.ranking.roc_auc,
+                *([part.within_folds] if part.within_folds else []),
                 half.sensitivity,
                 half.specificity,
                 half.accuracy,
@@ -137,14 +144,23 @@ def _score_table(contest: Contest) -> TableBlock:
             )
         )
     share = contest.best.evaluation.thresholds.sensitivity
+    within = bool(contest.best.part.within_folds)
+    text = (
+        "Sensitivity, specificity and accuracy at probability 0.5; the last two columns at the"
+        f" threshold that reaches {100 * share:.0f} % sensitivity on other folds. Each score"
+        " with its 95 % interval. Log loss as the Data Science Bowl 2017 counted it."
+    )
     return TableBlock(
         title="Scores",
-        text=(
-            "Sensitivity, specificity and accuracy at probability 0.5; the last two columns at the"
-            f" threshold that reaches {100 * share:.0f} % sensitivity on other folds. Each score"
-            " with its 95 % interval. Log loss as the Data Science Bowl 2017 counted it."
+        text=text + (WITHIN if within else ""),
+        columns=(
+            "Model",
+            "ROC AUC",
+            *(["ROC AUC within folds"] if within else []),
+            *SCORES[1:],
+            "Sensitivity at target",
+            "Specificity at target",
         ),
-        columns=("Model", *SCORES, "Sensitivity at target", "Specificity at target"),
         rows=rows,
     )
 
@@ -161,6 +177,7 @@ def _difference_table(contest: Contest) -> TableBlock:
             s.log_loss.difference,
             told_p(s.log_loss.p_value),
             s.over_diameter.difference if s.over_diameter else "–",
+            told_p(s.over_diameter_p) if s.over_diameter else "–",
         )
         for s in contest.standings
         if s.auc and s.accuracy and s.log_loss
@@ -169,9 +186,10 @@ def _difference_table(contest: Contest) -> TableBlock:
         title=f"Differences from {contest.best.entrant.name}",
         text=(
             "On the same cases: ROC AUC by the paired test of DeLong, allowing for patients with"
-            " several cases; accuracy by McNemar's exact test, which counts cases as independent;"
-            " log loss by bootstrap of patients. Corrected: by Holm over all rows. The last column"
-            " is the ROC AUC minus that of the diameter alone."
+            " several cases; accuracy by McNemar's exact test, or by bootstrap of patients where"
+            " they have several cases; log loss by bootstrap of patients. Corrected: by Holm over"
+            " all pairs of rows, as the best was chosen on these cases. The last two columns: ROC"
+            " AUC minus that of the diameter alone, and its p, corrected over the models."
         ),
         columns=(
             "Model",
@@ -183,6 +201,7 @@ def _difference_table(contest: Contest) -> TableBlock:
             "Log loss",
             "p",
             "Over diameter",
+            "p, corrected",
         ),
         rows=rows,
     )
@@ -302,7 +321,27 @@ def _cautions(contest: Contest) -> list[str]:
         " change the order.",
     ]
     if contest.diameter and contest.best.over_diameter:
-        over = contest.best.over_diameter
-        if over.difference.low <= 0:
+        better = [
+            s
+            for s in contest.models
+            if s.over_diameter and s.over_diameter.difference.value > 0 and shown(s.over_diameter_p)
+        ]
+        if not better:
             found.append("No model is shown to know more than the diameter alone.")
+    blurred = [
+        f"{s.entrant.name} {s.part.within_folds.value:.3f} for {s.part.ranking.roc_auc.value:.3f}"
+        for s in contest.models
+        if s.part.within_folds
+        and abs(s.part.within_folds.value - s.part.ranking.roc_auc.value) > BLUR
+    ]
+    if blurred:
+        found.append(
+            "The folds' networks of some models are not on one scale; within folds their ROC AUC is"
+            f" another one: {', '.join(blurred)}. Their place in the order is about that, too."
+        )
     return found
+
+
+def shown(p_value: float | None) -> bool:
+    """Whether a corrected p-value counts as evidence."""
+    return p_value is not None and p_value < 0.05

@@ -142,6 +142,10 @@ def on_logit_scale(value: float, error: float) -> tuple[float, float]:
     return odds / (odds + reach), 1 - 1 / (1 + odds * reach)
 
 
+FEWEST_PATIENTS = 2
+"""Resamples of fewer patients are all alike: they show nothing of what patients differ by."""
+
+
 def resamples(cases: Cases, *, replicates: int, seed: int) -> Iterator[FloatArray]:
     """Weights of the cases when patients are drawn with replacement, some resamples at a time.
 
@@ -178,10 +182,12 @@ def bootstrap(
     replicates: int = 2000,
     seed: int = 0,
     recentre: Collection[str] = (),
+    highest: Mapping[str, float] | None = None,
 ) -> dict[str, Estimate]:
     """Percentile intervals of several statistics from the same resamples of patients.
 
-    Resamples in which a statistic is undefined (one class only) are left out of its interval.
+    Resamples in which a statistic is undefined (one class only) are left out of its interval. A
+    single patient says nothing of others: the interval is all that is possible then.
 
     Args:
         statistics: functions of (cases, weights), by name.
@@ -190,6 +196,7 @@ def bootstrap(
         seed: of the random numbers.
         recentre: statistics that resampling itself makes larger, as it does to mean absolute
             gaps; their resamples are moved so that their median is the value, and end at 0.
+        highest: largest possible value of a statistic, where it is not 1; the smallest is 0.
 
     Returns:
         An estimate per name.
@@ -206,7 +213,8 @@ def bootstrap(
         name: percentile_estimate(
             float(statistic(cases, every)[0]),
             np.concatenate(drawn[name]),
-            n=cases.n,
+            cases,
+            possible=(0.0, (highest or {}).get(name, 1.0)),
             recentre=name in recentre,
         )
         for name, statistic in statistics.items()
@@ -214,12 +222,27 @@ def bootstrap(
 
 
 def percentile_estimate(
-    value: float, drawn: FloatArray, *, n: int, recentre: bool = False
+    value: float,
+    drawn: FloatArray,
+    cases: Cases,
+    *,
+    possible: tuple[float, float],
+    recentre: bool = False,
 ) -> Estimate:
-    """The 2.5 % and 97.5 % percentiles of the defined resamples around a value."""
-    defined = drawn[np.isfinite(drawn)]
+    """The 2.5 % and 97.5 % percentiles of the defined resamples around a value.
+
+    Args:
+        value: of the cases themselves.
+        drawn: of their resamples, shape (resamples,).
+        cases: whose patients were drawn.
+        possible: least and largest value; the interval where there is a single patient.
+        recentre: see `bootstrap`.
+    """
+    n, defined = cases.n, drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not defined.size:
         return undefined("one class only")
+    if cases.patients < FEWEST_PATIENTS:
+        return Estimate(value, *possible, n, "a single patient: anything is possible")
     low, high = np.quantile(defined, (0.025, 0.975)).tolist()
     method = f"bootstrap of patients, {defined.size} resamples"
     if recentre:

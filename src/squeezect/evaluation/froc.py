@@ -10,6 +10,7 @@ from squeezect.evaluation.cases import BAD_CHOICE, FloatArray
 from squeezect.evaluation.curves import Curve
 from squeezect.evaluation.estimates import Estimate
 from squeezect.evaluation.marks import Matches, Points, match
+from squeezect.evaluation.ranking import widened
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False marks per scan at which the competition metric averages the sensitivity."""
@@ -107,10 +108,11 @@ def score_froc(
     every = np.mean([np.interp(RATES, grid, row) for row in drawn], axis=1)
     ends = np.quantile(every, (0.025, 0.975)).tolist()
     method = f"bootstrap of scans, {len(drawn)} resamples"
+    cpm = Estimate(float(np.mean(at_rates)), ends[0], ends[1], total, method)
     return Froc(
         curve=Curve(rate, sensitivity, grid, low, high),
         sensitivities=at_rates,
-        cpm=Estimate(float(np.mean(at_rates)), ends[0], ends[1], total, method),
+        cpm=widened(cpm, np.repeat(np.arange(matches.scans), matches.nodules.astype(int))),
         bootstrap_cpm=float(np.interp(RATES, grid, mean).mean()),
         scans=matches.scans,
         nodules=total,
@@ -138,8 +140,9 @@ def _drawn_scans(matches: Matches, replicates: int, seed: int) -> Iterator[Float
         drawn = generator.integers(n, size=(rows, n)) + np.arange(rows)[:, None] * n
         weights = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
         weights = weights[weights @ matches.nodules > 0]
-        done += len(weights)
-        yield weights
+        if len(weights):
+            done += len(weights)
+            yield weights
 
 
 def _curves(matches: Matches, weights: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:

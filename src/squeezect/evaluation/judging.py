@@ -23,7 +23,7 @@ from squeezect.evaluation.probabilities import (
     calibration_curve,
     probability_scores_of,
 )
-from squeezect.evaluation.ranking import ranking_scores_of
+from squeezect.evaluation.ranking import ranking_scores_of, roc_auc_within
 from squeezect.evaluation.results import Evaluation, Part
 from squeezect.evaluation.subgroups import as_numbers, is_empty, subgroups, tells_groups_apart
 from squeezect.evaluation.thresholds import Thresholds, cross_fitted_thresholds
@@ -99,8 +99,10 @@ class _Desk:
         """Scores of a part with curves, calibration, subgroups and columns."""
         cases, limit = predicted.cases, self.limit(predicted)
         two = 0 < cases.positives < cases.n
+        several = predicted.out_of_fold and np.unique(predicted.fold).size > 1
         return replace(
             self.part(name, predicted),
+            within_folds=roc_auc_within(cases, predicted.fold) if several else None,
             roc=roc_curve(cases, seed=self.seed) if two else None,
             precision_recall=precision_recall_curve(cases, seed=self.seed) if two else None,
             recalibrated=self.recalibrated(predicted),

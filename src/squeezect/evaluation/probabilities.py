@@ -1,5 +1,6 @@
 """How far probabilities can be taken at their word."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ STATISTICS: Mapping[str, Statistic] = {
 }
 
 SIMULATIONS = 400
+HIGHEST_LOG_LOSS = -math.log(weighted.BOWL_CLIP)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class ProbabilityScores:
         log_loss: mean negative logarithm of the probability of the truth, clipped at 1e-15.
         calibration_error: mean distance of predicted and observed share, over ten equal bins.
         calibration_limit: the calibration error that 95 of 100 sets of this size would stay below
-            if the probabilities meant exactly what they say.
+            if the probabilities meant exactly what they say; cases of one patient are drawn with
+            one number, as alike as their probabilities allow.
     """
 
     brier: Estimate
@@ -82,14 +85,21 @@ def probability_scores(
 def probability_scores_of(cases: Cases, *, replicates: int, seed: int) -> ProbabilityScores:
     """`probability_scores` of packed cases."""
     found = bootstrap(
-        STATISTICS, cases, replicates=replicates, seed=seed, recentre=("calibration_error",)
+        STATISTICS,
+        cases,
+        replicates=replicates,
+        seed=seed,
+        recentre=("calibration_error",),
+        highest={"log_loss": HIGHEST_LOG_LOSS},
     )
     limit = _calibration_limit(cases, seed)
     return ProbabilityScores(found["brier"], found["log_loss"], found["calibration_error"], limit)
 
 
 def _calibration_limit(cases: Cases, seed: int) -> float:
-    truths = np.random.default_rng(seed).random((SIMULATIONS, cases.n)) < cases.score
+    # One draw per patient: cases of a patient may be right and wrong together.
+    luck = np.random.default_rng(seed).random((SIMULATIONS, cases.patients))
+    truths = luck[:, cases.patient] < cases.score
     every = np.ones((1, cases.n))
     errors = [
         weighted.calibration_error(Cases(truth, cases.score, cases.patient), every)[0]

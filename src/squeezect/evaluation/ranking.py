@@ -1,7 +1,7 @@
 """How well scores rank positives above negatives: areas with intervals."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from squeezect.evaluation.estimates import (
     undefined,
     wilson,
 )
+
+NO_WIDTH = 1e-12
+"""A variance below this is rounding."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,15 @@ def ranking_scores_of(cases: Cases, *, replicates: int = 2000, seed: int = 0) ->
         "specificity_at_sensitivity": weighted.specificity_at(0.9),
     }
     drawn = bootstrap(statistics, cases, replicates=replicates, seed=seed)
-    mirrored = Cases(~cases.label, -cases.score, cases.patient)
     return RankingScores(
         roc_auc=roc_auc_of(cases),
-        pr_auc=widened(drawn["pr_auc"], cases),
-        sensitivity_at_specificity=widened(drawn["sensitivity_at_specificity"], cases),
-        specificity_at_sensitivity=widened(drawn["specificity_at_sensitivity"], mirrored),
+        pr_auc=widened(drawn["pr_auc"], cases.patient[cases.label]),
+        sensitivity_at_specificity=widened(
+            drawn["sensitivity_at_specificity"], cases.patient[cases.label]
+        ),
+        specificity_at_sensitivity=widened(
+            drawn["specificity_at_sensitivity"], cases.patient[~cases.label]
+        ),
     )
 
 
@@ -162,9 +168,42 @@ def roc_auc_of(cases: Cases) -> Estimate:
     """`roc_auc` of packed cases."""
     share, area = placements(cases.both_classes())
     variance = float(delong_variance(cases, share[None])[0, 0])
-    if variance > 1e-12 and 0 < area < 1:
+    if variance > NO_WIDTH and 0 < area < 1:
         method = "DeLong, allowing for patients with several scans" if cases.clustered else "DeLong"
         return Estimate(area, *on_logit_scale(area, math.sqrt(variance)), cases.n, method)
+    return Estimate(area, *_newcombe(cases, area), cases.n, "Newcombe, as DeLong has no width here")
+
+
+def roc_auc_within(cases: Cases, fold: IntArray) -> Estimate:
+    """ROC AUC over the pairs of a positive and a negative case of one fold only.
+
+    Every fold has its own network. A pair of two folds is ranked by two networks, one of which may
+    give larger probabilities to everybody; within a fold that plays no part. The folds' areas are
+    weighted by their pairs, and their DeLong variances add up.
+
+    Args:
+        cases: judged out of fold.
+        fold: number of the fold of each case, shape (n,); no patient may be in two.
+
+    Returns:
+        The estimate; undefined where no fold has both classes.
+    """
+    pairs, areas, variances = [], [], []
+    for number in np.unique(fold):
+        part = cases.select(fold == number)
+        if 0 < part.positives < part.n:
+            share, area = placements(part)
+            pairs.append(part.positives * part.negatives)
+            areas.append(area)
+            variances.append(float(delong_variance(part, share[None])[0, 0]))
+    if not pairs:
+        return undefined("no fold has both classes")
+    weight = np.array(pairs) / np.sum(pairs)
+    area, variance = float(weight @ areas), float(weight**2 @ variances)
+    if variance > NO_WIDTH and 0 < area < 1:
+        ends = on_logit_scale(area, math.sqrt(variance))
+        return Estimate(area, *ends, cases.n, "DeLong within folds")
+    # As if all pairs were one fold's: too few to say more (perfect, or a single positive).
     return Estimate(area, *_newcombe(cases, area), cases.n, "Newcombe, as DeLong has no width here")
 
 
@@ -224,15 +263,21 @@ def pr_auc(
     cases = Cases.of(labels, scores, patients=patients).both_classes()
     statistics = {"": weighted.average_precision}
     estimate = bootstrap(statistics, cases, replicates=replicates, seed=seed)[""]
-    return widened(estimate, cases)
+    return widened(estimate, cases.patient[cases.label])
 
 
-def widened(estimate: Estimate, cases: Cases) -> Estimate:
-    """An estimate of a share of 1, with a lower end that no resample could show."""
-    if estimate.value < 1 or estimate.low < 1:
+def widened(estimate: Estimate, group: IntArray) -> Estimate:
+    """An estimate of a share of 0 or 1 with the end that no resample could show.
+
+    Args:
+        estimate: of a bootstrap; it comes back as it is if its resamples differ.
+        group: patient (or scan) of each case that the share is one of, shape (n,).
+    """
+    if estimate.low < estimate.high or estimate.value not in (0, 1):
         return estimate
-    n = effective_number(cases.patient[cases.label])
-    return Estimate(1.0, *wilson(n, n), cases.n, "Wilson on the positives, all resamples alike")
+    n = effective_number(group)
+    ends = wilson(estimate.value * n, n)
+    return replace(estimate, low=ends[0], high=ends[1], method="Wilson, all resamples alike")
 
 
 def sensitivity_at_specificity(
@@ -267,7 +312,7 @@ def sensitivity_at_specificity(
     cases = Cases.of(labels, scores, patients=patients).both_classes()
     statistic = weighted.sensitivity_at(check_fraction("specificity", specificity))
     estimate = bootstrap({"": statistic}, cases, replicates=replicates, seed=seed)[""]
-    return widened(estimate, cases)
+    return widened(estimate, cases.patient[cases.label])
 
 
 def specificity_at_sensitivity(

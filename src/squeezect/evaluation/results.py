@@ -8,6 +8,7 @@ from squeezect.evaluation.cases import Cases
 from squeezect.evaluation.compare import Comparison
 from squeezect.evaluation.curves import Curve
 from squeezect.evaluation.decisions import DecisionScores
+from squeezect.evaluation.estimates import Estimate
 from squeezect.evaluation.probabilities import CalibrationBin, ProbabilityScores
 from squeezect.evaluation.ranking import RankingScores
 from squeezect.evaluation.subgroups import Subgroup
@@ -32,6 +33,8 @@ class Part:
         recalibrated: scores after each kind of calibration, learnt on other cases.
         subgroups: by column of the predictions, scores of its levels.
         columns: by numeric column of the predictions, the networks compared with it alone.
+        within_folds: ROC AUC over pairs of cases of one fold, see `roc_auc_within`; None for a
+            part that is no more than one fold, or judged by all networks.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Part:
     recalibrated: Mapping[Method, ProbabilityScores] = field(default_factory=dict)
     subgroups: Mapping[str, tuple[Subgroup, ...]] = field(default_factory=dict)
     columns: Mapping[str, Comparison] = field(default_factory=dict)
+    within_folds: Estimate | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Counts, scores and curves as plain JSON."""
@@ -54,6 +58,7 @@ class Part:
             "patients": self.cases.patients,
             "positives": self.cases.positives,
             "ranking": self.ranking.as_dict(),
+            "roc_auc_within_folds": self.within_folds.as_dict() if self.within_folds else None,
             "probability": self.probability.as_dict(),
             "at_half": self.at_half.as_dict(),
             "at_target": self.at_target.as_dict() if self.at_target else None,
@@ -136,6 +141,8 @@ class Evaluation:
             " (value and 95 % interval)",
             f"  ROC AUC              {part.ranking.roc_auc}",
         ]
+        if part.within_folds:
+            lines.append(f"    within folds       {part.within_folds}")
         target = f"for {100 * self.thresholds.sensitivity:.0f} % sensitivity"
         for name, decisions in (("0.5", part.at_half), (target, part.at_target)):
             if decisions:

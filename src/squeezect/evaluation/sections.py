@@ -38,7 +38,8 @@ def _about(part: Part) -> str:
         )
     return (
         "Each scan was judged once, by the one network that did not train on its patient. The"
-        " folds' networks differ, so pooling their probabilities can blur the ranking a little."
+        " folds' networks differ, and a pair of scans from two folds is ranked by two of them: the"
+        " ROC AUC within folds counts only pairs that one network ranked."
     )
 
 
@@ -110,6 +111,8 @@ def _score_table(part: Part) -> TableBlock:
     limit = part.probability.calibration_limit
     hints = {"calibration_error": f" Chance alone makes it up to {limit:.3f} here."}
     scores = {**part.ranking.estimates(), **part.probability.estimates()}
+    if part.within_folds:
+        scores = {"roc_auc": part.ranking.roc_auc, "within_folds": part.within_folds} | scores
     return TableBlock(
         title="",
         columns=("Probabilities", "Value and 95 % interval", "Guessing", "What it says"),

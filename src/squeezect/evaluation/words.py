@@ -24,6 +24,10 @@ WORDS = {
         "ROC AUC",
         "How often a positive scan gets a higher probability than a negative one, over all pairs.",
     ),
+    "within_folds": Word(
+        "ROC AUC within folds",
+        "The same over pairs of one fold only, which one network ranked.",
+    ),
     "pr_auc": Word(
         "PR AUC",
         "Share of right calls on the way from the most suspicious scan down to the last positive.",

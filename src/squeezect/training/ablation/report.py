@@ -7,7 +7,7 @@ from squeezect.checkpoint import write_atomically
 from squeezect.evaluation import Card, Page, TableBlock, write_page
 from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.markdown import markdown
-from squeezect.training.ablation.running import Ablation, Outcome
+from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome
 
 Verdict = Literal["worse", "better", "open"]
 
@@ -22,12 +22,15 @@ def verdict(ablation: Ablation, outcome: Outcome) -> Verdict:
     """What the numbers say of a form of the recipe.
 
     It is better or worse if the paired test, corrected for the number of forms, has p below 0.05
-    and the difference is larger than what separates the recipe's own seeds.
+    and the difference is larger than what separates the recipe's own seeds. Of a recipe that was
+    trained once nobody knows that, so nothing is said of its forms, one view apart, which is the
+    same network.
     """
-    if outcome.against is None or outcome.p_value is None:
+    if outcome.against is None or outcome.p_value is None or outcome.p_value >= 0.05:
         return "open"
     difference = outcome.against.difference.value
-    if outcome.p_value >= 0.05 or abs(difference) <= ablation.spread:
+    same = outcome.name == ONE_VIEW
+    if not same and (len(ablation.full.by_seed) < 2 or abs(difference) <= ablation.spread):
         return "open"
     return "better" if difference > 0 else "worse"
 
@@ -138,13 +141,15 @@ def _method(ablation: Ablation) -> Block:
     between = (
         f"The recipe's {seeds} seeds lie {ablation.spread:.4f} apart. "
         if seeds > 1
-        else "The recipe was trained once, so nothing is known of the spread over seeds. "
+        else "The recipe was trained once, so nothing is known of the spread over seeds, and no "
+        "form is called better or worse. "
     )
     text = (
         f"{cases.n} cases ({cases.positives} positive) that no network of a row had learned from; "
         f"{recipe.epochs} epochs. {between}"
         "Differences are paired (DeLong) under the first seed; p is corrected for the number of "
-        "forms (Holm). A form counts as better or worse if p is below 0.05 and it differs by more "
-        "than the seeds do."
+        "forms (Holm), and says nothing of the luck of training. A form counts as better or worse "
+        "if p is below 0.05 and it differs by more than the seeds do; one view, which trains "
+        "nothing, if p is."
     )
     return Block(title="How it was measured", text=text)
