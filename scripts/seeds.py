@@ -16,12 +16,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from squeezect.evaluation import Estimate, TableBlock, compare_auc, decision_scores, roc_auc
-from squeezect.evaluation import threshold_at_sensitivity as threshold_at
+from squeezect.evaluation import (
+    Estimate,
+    TableBlock,
+    compare_auc,
+    cross_fitted_thresholds,
+    decision_scores,
+    roc_auc,
+)
 from squeezect.evaluation.markdown import markdown
 
 Array = npt.NDArray[np.float64]
 TOGETHER = "the mean of their log-odds"
+CALLED = "missed, false alarms at 90 % on other folds"
 SURE = 1e-6
 """Probabilities are kept this far from 0 and 1, whose log-odds are not finite."""
 
@@ -68,7 +75,7 @@ def report(tables: Mapping[str, pd.DataFrame]) -> str:
     lines: list[list[str | Estimate]] = []
     for name, scores in {**odds, TOGETHER: np.mean(list(odds.values()), axis=0)}.items():
         lines.append([name, *judged(first, scores, parts)])
-    columns = ("", *(f"ROC AUC{part}" for part in parts), "false alarms at 90 %", "Brier score")
+    columns = ("", *(f"ROC AUC{part}" for part in parts), CALLED, "Brier score")
     text = f"{len(first)} cases ({int(first['label'].sum())} positive). {apart(first, odds, parts)}"
     return markdown([TableBlock(title="", text=text, columns=columns, rows=lines)])
 
@@ -82,8 +89,21 @@ def judged(
         roc_auc(labels[part], odds[part], patients=patients[part]) for part in parts.values()
     ]
     p = 1 / (1 + np.exp(-odds))
-    alarms = decision_scores(labels, p, threshold_at(labels, p, 0.9)).confusion.false_positives
-    return [*found, f"{alarms} of {int((labels == 0).sum())}", f"{np.mean((p - labels) ** 2):.4f}"]
+    return [
+        *found,
+        called(labels, p, table["fold"].to_numpy()),
+        f"{np.mean((p - labels) ** 2):.4f}",
+    ]
+
+
+def called(labels: npt.NDArray[np.int64], p: Array, folds: npt.NDArray[np.int64]) -> str:
+    """Misses and false alarms, each fold at the threshold for 90 % on the other folds."""
+    if len(np.unique(folds)) < 2:
+        return "one fold only"
+    limit = cross_fitted_thresholds(labels, p, folds, sensitivity=0.9).of_cases(folds)
+    counts = decision_scores(labels, p, limit).confusion
+    missed = f"{counts.false_negatives} of {int((labels == 1).sum())}"
+    return f"{missed}, {counts.false_positives} of {int((labels == 0).sum())}"
 
 
 def apart(

@@ -17,7 +17,12 @@ import torch
 from squeezect.candidates import read_patches, score_patches
 from squeezect.checkpoint import Checkpoint
 from squeezect.cohorts.layouts import read_patch_lists
-from squeezect.evaluation import decision_scores, pr_auc, roc_auc, threshold_at_sensitivity
+from squeezect.evaluation import (
+    pr_auc,
+    roc_auc,
+    sensitivity_at_specificity,
+    threshold_at_sensitivity,
+)
 
 DATA = (
     "5,187 axial patches (845 nodules) around candidates of LUNA16, list train.txt of the 2D split "
@@ -52,17 +57,17 @@ def main() -> None:
     labels = judged.labels
     auc, precision_recall = roc_auc(labels, probability), pr_auc(labels, probability)
     negative = np.sort(probability[labels == 0])
-    at = float(np.nextafter(negative[int(np.ceil(0.982 * len(negative))) - 1], 1))
-    strict = decision_scores(labels, probability, at)
+    at = float(np.nextafter(negative[int(np.ceil(0.982 * len(negative))) - 1], np.inf))
+    strict = sensitivity_at_specificity(labels, probability, 0.982)
     # Calibrated against the truth: how far the mean probability is from the share of nodules.
     scores = {
         "validation_auc": auc.value,
         "validation_auc_low": auc.low,
         "validation_auc_high": auc.high,
         "validation_pr_auc": precision_recall.value,
-        "validation_sensitivity_at_specificity_0.982": strict.sensitivity.value,
-        "validation_sensitivity_low": strict.sensitivity.low,
-        "validation_sensitivity_high": strict.sensitivity.high,
+        "validation_sensitivity_at_specificity_0.982": strict.value,
+        "validation_sensitivity_low": strict.low,
+        "validation_sensitivity_high": strict.high,
         "validation_brier": float(np.mean((probability - labels) ** 2)),
         "validation_mean_probability": float(probability.mean()),
         "validation_share_positive": float(labels.mean()),

@@ -27,6 +27,7 @@ def tables(count: int = 3, cases: int = 200) -> dict[str, pd.DataFrame]:
             {
                 "row": np.arange(cases),
                 "patient": np.arange(cases) // 2,
+                "fold": np.arange(cases) // 2 % 5,
                 "label": labels,
                 "probability": 1 / (1 + np.exp(-odds)),
                 "diameter_mm": 3 + np.arange(cases) % 20,
@@ -76,3 +77,19 @@ def test_runs_of_other_cases_are_refused(seeds):
     given["seed 1"] = given["seed 1"].iloc[1:].reset_index(drop=True)
     with pytest.raises(SystemExit, match="different cases"):
         seeds.report(given)
+
+
+def test_calls_are_made_at_thresholds_of_other_folds(seeds):
+    """A threshold chosen on the cases themselves misses just the tenth that it may miss."""
+    table = tables(1)["seed 0"]
+    labels, p, folds = (table[name].to_numpy() for name in ("label", "probability", "fold"))
+    missed = alarms = 0
+    for fold in range(5):
+        here = folds == fold
+        known = np.sort(p[~here & (labels == 1)])[::-1]
+        limit = known[int(np.ceil(0.9 * len(known))) - 1]
+        missed += int(((p < limit) & here & (labels == 1)).sum())
+        alarms += int(((p >= limit) & here & (labels == 0)).sum())
+    told = f"{missed} of {int(labels.sum())}, {alarms} of {int((1 - labels).sum())}"
+    assert seeds.called(labels, p, folds) == told
+    assert seeds.called(labels, p, np.zeros(len(p), int)) == "one fold only"

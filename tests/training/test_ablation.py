@@ -9,6 +9,7 @@ import pytest
 
 from squeezect import cli
 from squeezect.errors import ModelError, RecipeError
+from squeezect.evaluation import Cases, compare_auc
 from squeezect.preparation import Store
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.ablation import (
@@ -20,6 +21,7 @@ from squeezect.training.ablation import (
     switched,
 )
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
+from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome, Scored
 from squeezect.training.ablation.views import folds_in_one_view
 
 TINY = """
@@ -139,6 +141,27 @@ def test_patches_are_taken_apart_and_nothing_is_trained_twice(
     assert [path.stat().st_mtime_ns for path in runs] == before
     assert told == json.loads((out / "ablation.json").read_text())
     assert told == json.loads(json.dumps(found.as_dict()))
+
+
+def outcome(name, scores, label, against=None):
+    """A form with a score per seed, compared with the recipe's first."""
+    made = {k: Scored.of(Cases.of(label, s), specificity=0.9, seconds=0.0) for k, s in scores}
+    pair = compare_auc(label, scores[0][1], against) if against is not None else None
+    return Outcome(name, made, pair, pair.p_value if pair else None)
+
+
+def test_the_recipe_under_another_seed_is_not_called_better():
+    """One seed cannot tell a trick from luck, and the paired test does not know of luck."""
+    rng, label = np.random.default_rng(0), np.arange(400) % 2
+    poor, good = (label * gap + rng.normal(size=400) for gap in (0.8, 1.6))
+    forms = [outcome(name, [(0, good)], label, poor) for name in ("lucky", ONE_VIEW)]
+    assert all(form.p_value < 0.001 for form in forms)
+    once = Ablation(Recipe.load("demo"), "data", 0.9, outcome("full", [(0, poor)], label), forms)
+    assert [verdict(once, form) for form in forms] == ["open", "better"]
+    twice = outcome("full", [(0, poor), (1, poor)], label)
+    assert verdict(replace(once, full=twice), forms[0]) == "better"
+    far = outcome("full", [(0, poor), (1, good)], label)
+    assert verdict(replace(once, full=far), forms[0]) == "open"
 
 
 def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):

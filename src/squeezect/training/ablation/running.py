@@ -240,6 +240,8 @@ def ablate(
 
     A form is compared with the recipe under its first seed, which has the same folds, initial
     weights and order of cases. Test parts of a cohort stay closed: nothing here may choose on them.
+    Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
+    a third list to report on.
 
     Args:
         dataset: a cohort's table or a data set's folder.
