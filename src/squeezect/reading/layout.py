@@ -123,7 +123,8 @@ def numbers(text: str, count: int, what: str) -> list[float]:
         ReadingError: `no-geometry`.
     """
     try:
-        values = [float(word) for word in text.split()]
+        # Python alone reads 1_0 as ten.
+        values = [float(word) for word in text.replace("_", "?").split()]
     except ValueError:
         values = []
     if len(values) != count:
@@ -138,7 +139,7 @@ def whole(text: str, what: str) -> int:
         ReadingError: `broken-file`.
     """
     try:
-        return int(text)
+        return int(text.replace("_", "?"))
     except ValueError as error:
         message = f"{what} is '{text[:60]}', not a whole number"
         raise ReadingError(codes.BROKEN_FILE, message) from error

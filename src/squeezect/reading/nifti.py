@@ -146,6 +146,7 @@ def _rescale(slope: float, intercept: float, name: str) -> tuple[float, float]:
     return slope, intercept
 
 
+@np.errstate(all="ignore")  # what overflows is not finite, and is refused
 def _grid(header: Any, shape: Shape, name: str) -> tuple[Grid, list[Finding]]:
     unit = UNITS_MM.get(int(header["units"]) & 7)
     if unit is None:

@@ -109,6 +109,7 @@ def _parse(head: bytes, name: str, *, complete: bool) -> tuple[dict[str, str], i
     return fields, match.end() if match else len(head)
 
 
+@np.errstate(all="ignore")  # what overflows is not finite, and is refused
 def _grid(fields: dict[str, str], shape: Shape, name: str) -> tuple[Grid, list[Finding]]:
     _check_units(fields, name)
     space = fields.get("space", "").lower()
