@@ -175,7 +175,7 @@ def test_a_nrrd_header_that_points_elsewhere_is_refused(tmp_path):
 def test_a_tiny_file_that_declares_a_huge_volume_is_refused(tmp_path):
     (tmp_path / "scan.raw").write_bytes(b"0" * 100)
     (tmp_path / "scan.mhd").write_text(
-        "NDims = 3\nDimSize = 30000 30000 30000\nElementType = MET_SHORT\n"
+        "NDims = 3\nDimSize = 30000 30000 30000\nElementType = MET_SHORT\nBinaryData = True\n"
         "ElementSpacing = 1 1 1\nElementDataFile = scan.raw\n"
     )
     refused(tmp_path / "scan.mhd", "too-large")

@@ -40,7 +40,7 @@ UNSAFE_ARCHIVE = Code(
 )
 UNSAFE_LINK = Code(
     "unsafe-link",
-    "An image header points at a data file outside of its own folder.",
+    "An image header points at a data file outside of its own folder, or at several.",
     "put header and data file side by side and name the file without a path",
 )
 NO_SERIES = Code(
@@ -103,8 +103,13 @@ NO_PIXELS = Code(
 )
 NO_GEOMETRY = Code(
     "no-geometry",
-    "Position, orientation or pixel spacing is missing, so the volume has no shape in space.",
+    "Position, orientation or spacing is missing or impossible: the volume has no shape in space.",
     "export the original series; secondary captures cannot be measured",
+)
+UNCLEAR_HEADER = Code(
+    "unclear-header",
+    "The header of an image file contradicts itself, or can be taken in more than one way.",
+    "convert the original scan again",
 )
 TOO_FEW = Code(
     "too-few-slices", "Fewer than three slices are no volume.", "export the whole series"
@@ -116,7 +121,7 @@ SCATTERED = Code(
 )
 NO_ORIENTATION = Code(
     "no-orientation",
-    "The NIfTI header gives no orientation; its axes may be flipped against the patient.",
+    "The image's header gives no orientation or place; axes may be flipped against the patient.",
     "convert the original scan again, keeping its orientation",
     "warn",
 )

@@ -1,24 +1,28 @@
-"""MetaImage, NIfTI and NRRD: one file (or header and data file) is one volume."""
+"""MetaImage, NIfTI and NRRD: one file (or header and data file) is one volume.
 
-import re
-import tempfile
+Headers are parsed here and not by a library: what decides which file is opened, and where its
+voxels lie, is then what was checked.
+"""
+
+import io
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import BinaryIO, cast
 
 import numpy as np
 
-from squeezect.errors import Finding, GeometryError, ReadingError
+from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
 from squeezect.reading.hounsfield import Hu, to_hounsfield
-from squeezect.reading.nifti import check_nifti
-from squeezect.reading.sources import Limits, Source
-from squeezect.scan import Direction, Grid
-
-if TYPE_CHECKING:
-    import SimpleITK
+from squeezect.reading.layout import Layout
+from squeezect.reading.metaimage import metaimage_layout
+from squeezect.reading.nifti import HEAD_BYTES as NIFTI_BYTES
+from squeezect.reading.nifti import nifti_layout
+from squeezect.reading.nrrd import nrrd_layout
+from squeezect.reading.sources import HEAD_BYTES, Limits, Source
+from squeezect.reading.unpacking import Unpacked
+from squeezect.scan import Grid
 
 FORMATS = {
     ".mhd": "metaimage",
@@ -30,9 +34,7 @@ FORMATS = {
 }
 SUFFIXES = tuple(FORMATS)
 
-_DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)\s*(.*?)\s*$", re.I | re.M)
-_INLINE = {b"", b"LOCAL", b"local"}
-_BYTES = {"8-bit": 1, "16-bit": 2, "32-bit": 4, "64-bit": 8}
+_SKIP_BYTES = 1 << 20
 
 
 def image_format(name: str) -> str:
@@ -56,123 +58,106 @@ def read_image(
         Hounsfield units, their grid (as stored, not canonical), and findings.
 
     Raises:
-        ReadingError: `broken-file`, `too-large`, `unsafe-link`, `bad-pixels`, `no-geometry`,
-            `too-few-slices` or `hu-overflow`.
+        ReadingError: `broken-file`, `too-large`, `unsafe-link`, `bad-pixels`, `undecodable`,
+            `no-geometry`, `unclear-header`, `too-few-slices` or `hu-overflow`.
     """
-    import SimpleITK
-
-    data = _data_file(source, siblings)
-    packed = source.size + (data.size if data else 0)
-    loud = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    # ITK prints to the terminal past Python, and quotes headers.
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # noqa: FBT003
     try:
-        with _on_disk(source, data) as path:
-            reader = SimpleITK.ImageFileReader()
-            reader.SetFileName(str(path))
-            reader.ReadImageInformation()
-            _check_information(reader, source, packed, limits, allow)
-            nifti = image_format(source.name) == "nifti"
-            findings = check_nifti(path, source.name) if nifti else []
-            image = reader.Execute()
-    except (RuntimeError, OSError, EOFError, zlib.error, MemoryError) as error:
-        what = f"{source.name} cannot be read as {image_format(source.name)}"
+        layout = _layout(source)
+        data = _data_file(source, layout.data_file, siblings) if layout.data_file else source
+        _check_size(layout, source, data, limits, allow)
+        hu = _read_voxels(layout, data, source.name)
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        why = str(error) if isinstance(error, EOFError | zlib.error) else type(error).__name__
+        what = f"{source.name} cannot be read as {image_format(source.name)} ({why})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(loud)
-    return *_to_hu(image, source), findings
+    return hu, layout.grid, list(layout.findings)
 
 
-def _to_hu(image: "SimpleITK.Image", source: Source) -> tuple[Hu, Grid]:
-    import SimpleITK
-
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
-    stored = SimpleITK.GetArrayViewFromImage(image)
-    sx, sy, sz = image.GetSpacing()
-    x, y, z = image.GetOrigin()
-    # Columns of the matrix are the axes x, y, z of the array.
-    axes = np.reshape(image.GetDirection(), (3, 3)).T[::-1]
-    rows = [(float(a), float(b), float(c)) for a, b, c in axes]
-    direction: Direction = (rows[0], rows[1], rows[2])
-    try:
-        shape = (stored.shape[0], stored.shape[1], stored.shape[2])
-        grid = Grid(shape, (sz, sy, sx), (x, y, z), direction)
-    except GeometryError as error:
-        raise ReadingError(codes.NO_GEOMETRY, f"{source.name}: {error.what}") from error
-    hu = np.empty(stored.shape, np.int16)
-    for plane, out in zip(stored, hu, strict=True):
-        to_hounsfield(plane, out, where=f" ({source.name})")
-    return hu, grid
+def _layout(source: Source) -> Layout:
+    kind = image_format(source.name)
+    if kind == "nifti":
+        packed = source.name.lower().endswith(".gz")
+        with source.open() as file, _opened(file, packed=packed) as unpacked:
+            return nifti_layout(unpacked.read(NIFTI_BYTES), source.name, packed=packed)
+    head = source.head(HEAD_BYTES)
+    parse = metaimage_layout if kind == "metaimage" else nrrd_layout
+    return parse(head, source.name, complete=len(head) == source.size)
 
 
-def _check_information(
-    reader: "SimpleITK.ImageFileReader",
-    source: Source,
-    packed: int,
-    limits: Limits,
-    allow: Collection[str],
+def _check_size(
+    layout: Layout, source: Source, data: Source, limits: Limits, allow: Collection[str]
 ) -> None:
-    import SimpleITK
-
-    size = reader.GetSize()
-    if len(size) not in {3, 4} or (len(size) == 4 and size[3] != 1):
-        what = f"{source.name} has size {' x '.join(map(str, size))}, not three dimensions"
-        raise ReadingError(codes.BAD_PIXELS, what)
-    kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
-    width = next((n for name, n in _BYTES.items() if name in kind), 0)
-    if reader.GetNumberOfComponents() != 1 or not width or "complex" in kind:
-        raise ReadingError(codes.BAD_PIXELS, f"{source.name} has {kind} values")
-    voxels = int(np.prod([int(n) for n in size], dtype=object))
-    if voxels > limits.voxels or limits.swells(packed, voxels * width):
-        what = f"{source.name} declares {' x '.join(map(str, size))} voxels in {packed} bytes"
+    z, y, x = layout.grid.shape
+    if z * y * x > limits.voxels or limits.swells(data.size, layout.size):
+        what = f"{source.name} declares {x} x {y} x {z} voxels in {data.size} bytes"
         raise ReadingError(codes.TOO_LARGE, what)
-    few = size[2] < 3 and codes.TOO_FEW.name not in allow
-    if min(size[:3]) < 1 or few:
-        raise ReadingError(codes.TOO_FEW, f"{source.name} has {size[2]} slices")
+    if z < 3 and codes.TOO_FEW.name not in allow:
+        raise ReadingError(codes.TOO_FEW, f"{source.name} has {z} slices")
 
 
-def _data_file(source: Source, siblings: dict[str, Source]) -> Source | None:
-    """The file that a header names, if it lies beside it."""
-    if image_format(source.name) == "nifti":
-        return None
-    # Where the voxels follow the header, only text before them can name a file.
-    head = source.head(64 << 10)
-    match = _DATA_FILE.search(head.split(b"\n\n")[0] if head[:4] == b"NRRD" else head)
-    if match is None or match[1] in _INLINE:
-        return None
-    name = match[1].decode("utf-8", "replace")
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if len(parts.parts) != 1 or parts.parts[0] == ".." or re.search(r"[%\s]\S*\d|^LIST", name):
-        raise ReadingError(
-            codes.UNSAFE_LINK, f"{source.name} names its data file by a path or list"
+def _read_voxels(layout: Layout, data: Source, name: str) -> Hu:
+    """Unpack and rescale plane by plane, up to the very end of the data."""
+    hu = np.empty(layout.grid.shape, np.int16)
+    with data.open() as file:
+        offset = data.size - layout.size if layout.offset is None else layout.offset
+        found = data.size - offset
+        declared = layout.packed_size if layout.packed else layout.size
+        if offset < 0 or (declared is not None and found != declared):
+            what = f"{name} declares {declared} bytes of data, but there are {found}"
+            raise ReadingError(codes.BROKEN_FILE, what)
+        file.seek(offset)
+        with _opened(file, packed=layout.packed) as values:
+            _skip(values, layout.skip)
+            try:
+                _fill(hu, values, layout, name)
+            except ReadingError:
+                # Values that cannot be often come of damage, which then goes first.
+                _skip(values, layout.size)
+                raise
+            # Only at its end does a packed stream prove sound.
+            if values.read(1):
+                raise ReadingError(codes.BROKEN_FILE, f"{name} goes on after its last slice")
+    return hu
+
+
+def _fill(hu: Hu, values: BinaryIO, layout: Layout, name: str) -> None:
+    width = layout.dtype.itemsize * hu[0].size
+    for number, plane in enumerate(hu):
+        part = values.read(width)
+        if len(part) < width:
+            what = f"{name} ends in slice {number + 1} of {len(hu)}"
+            raise ReadingError(codes.BROKEN_FILE, what)
+        stored = np.frombuffer(part, layout.dtype).reshape(plane.shape)
+        to_hounsfield(
+            stored.astype(layout.dtype.newbyteorder("="), copy=False),
+            plane,
+            slope=layout.slope,
+            intercept=layout.intercept,
+            where=f" ({name})",
         )
-    folder = source.name.rpartition("/")[0]
-    wanted = f"{folder}/{name}" if folder else name
-    found = siblings.get(wanted)
-    if found is None and source.member is None:
-        beside = source.path.parent / name
-        if beside.is_file() and not beside.is_symlink():
-            found = Source(name, beside.stat().st_size, beside)
-    if found is None:
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} lacks its data file")
-    return found
 
 
 @contextmanager
-def _on_disk(source: Source, data: Source | None) -> Iterator[Path]:
-    """A path that ITK can open: members of an archive get a private copy under safe names."""
+def _opened(file: BinaryIO, *, packed: bool) -> Iterator[BinaryIO]:
+    yield cast("BinaryIO", io.BufferedReader(Unpacked(file), _SKIP_BYTES)) if packed else file
+
+
+def _skip(file: BinaryIO, size: int) -> None:
+    while size > 0 and (part := file.read(min(size, _SKIP_BYTES))):
+        size -= len(part)
+
+
+def _data_file(source: Source, name: str, siblings: dict[str, Source]) -> Source:
+    """The file beside a header that it names; never one anywhere else."""
+    folder = source.name.rpartition("/")[0]
+    found = siblings.get(f"{folder}/{name}" if folder else name)
     if source.member is None:
-        yield source.path
-        return
-    suffix = next(s for s in sorted(SUFFIXES, key=len, reverse=True) if _ends(source.name, s))
-    with tempfile.TemporaryDirectory(prefix="squeezect-") as folder:
-        header = Path(folder) / f"scan{suffix}"
-        header.write_bytes(source.read())
-        if data is not None:
-            (Path(folder) / PurePosixPath(data.name).name).write_bytes(data.read())
-        yield header
-
-
-def _ends(name: str, suffix: str) -> bool:
-    return name.lower().endswith(suffix)
+        beside = source.path.parent / name
+        if found is None and beside.is_file():
+            found = Source(name, beside.stat().st_size, beside)
+        if found is not None and found.path.resolve().parent != source.path.parent.resolve():
+            what = f"{source.name} names a data file that is a link out of its folder"
+            raise ReadingError(codes.UNSAFE_LINK, what)
+    if found is None:
+        raise ReadingError(codes.BROKEN_FILE, f"{source.name} lacks its data file")
+    return found
