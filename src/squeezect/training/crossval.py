@@ -19,7 +19,7 @@ from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run, judged_by
-from squeezect.training.run_folder import alone, claim, write_csv, write_json
+from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
@@ -159,10 +159,7 @@ def audit_parts(run: Run, supplies: Supplies, *, allow_leaks: bool) -> None:
     found, facts = supplies.audited(
         run.cohort, run.folds, run.volumes, taught=taught, transductive=asked
     )
-    facts = {**found.as_dict(), **facts, "leaks_allowed": allow_leaks}
-    write_json(run.folder / "audit.json", facts)
-    if not allow_leaks:
-        found.require_ok()
+    keep_audit(run.folder, found, facts, allow_leaks=allow_leaks)
 
 
 def unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
