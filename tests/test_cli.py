@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 import zipfile
 
@@ -18,6 +19,7 @@ from squeezect.checkpoint import Card, Checkpoint
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation, Store
+from squeezect.training import recipe_names
 from squeezect.training.prepared import key_of
 
 OPTIONS = {"width": 0.25, "depth": 3, "dropout": 0.0}
@@ -206,11 +208,26 @@ def test_bad_cohorts_are_refused_before_anything_is_written(run_cli, chest, tmp_
         (("predict", "{nowhere}", "{chest}"), "no-run"),
         (("export", "{nowhere}"), "no-run"),
         (("audit", "{nowhere}"), None),
+        (("train", "{patches}", "--folds", "3"), "option-does-not-apply"),
+        (("train", "{patches}", "--store", "s"), "option-does-not-apply"),
+        (("train", "{patches}", "--skip-unreadable"), "option-does-not-apply"),
+        (("train", "{patches}", "--workers", "2"), "option-does-not-apply"),
+        (("ablate", "{patches}", "-r", "nodule", "-o", "o", "--workers", "2"), "option-does-not-apply"),
+        (("export", "{nowhere}", "--store", "s"), "option-does-not-apply"),
+        (("predict", "{nowhere}", "{chest}", "--allow", "nonsense"), "unknown-code"),
+        (
+            ("predict", "--weights", "nodule", "{chest}", "--point", "0", "0", "0")
+            + ("--engine", "onnx"),
+            "option-does-not-apply",
+        ),
     ],
 )
-def test_other_wrong_input_is_one_line_too(run_cli, chest, tmp_path, arguments, code):
+def test_other_wrong_input_is_one_line_too(
+    run_cli, chest, patch_folder, tmp_path, arguments, code
+):
     table = cohort_file(tmp_path / "cohort.csv", [(chest, f"p{i}", i % 2) for i in range(8)])
     places = {"cohort": table, "nowhere": tmp_path / "nowhere", "chest": chest}
+    places["patches"] = patch_folder
     before = sorted(tmp_path.rglob("*"))
     result = run_cli(*[a.format(**places) for a in arguments])
     assert result.code == 2
@@ -287,6 +304,48 @@ def test_audit_exits_1_on_a_leak_and_0_without(run_cli, chest, tmp_path):
     assert json.loads(result.out)["ok"] is False
 
 
+def test_prepare_says_what_it_wrote_and_knows_its_crops(run_cli, chest, tmp_path):
+    out = tmp_path / "input.nii.gz"
+    result = run_cli("prepare", chest, "--out", out, "--size", 32, "--json")
+    assert json.loads(result.out) == {"written": str(out)}
+    result = run_cli("prepare", chest, "--out", out, "--crop", "point")
+    assert result.code == 2
+    assert "'none', 'lungs'" in result.err
+
+
+def test_the_help_names_every_recipe_and_one_example_a_line(run_cli):
+    told = " ".join(run_cli("train", "--help").out.split())
+    assert all(f"{name}," in told for name in recipe_names())
+    lines = run_cli("predict", "--help").out.splitlines()
+    assert sum("Example: squeezect predict" in line for line in lines) == 2
+
+
+WITHOUT_TRAINER = """
+import sys
+sys.modules["pytorch_lightning"] = None
+from squeezect.cli import main
+for arguments in (["audit", sys.argv[1], "--folds", "2"], ["train", sys.argv[1]]):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as leaving:
+        print("exit", leaving.code)
+"""
+
+
+def test_without_the_trainer_training_names_the_extra_and_audits_run(patch_folder):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TRAINER.replace("sys.argv[1]", repr(str(patch_folder)))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no leak found" in done.stdout
+    assert [line for line in done.stdout.splitlines() if "exit" in line] == ["exit 0", "exit 2"]
+    assert "squeezect[train]" in done.stderr
+    assert "[needs-lightning]" in done.stderr
+
+
 def test_models_are_listed_with_their_size(run_cli):
     rows = json.loads(run_cli("models", "--json").out)["models"]
     paper = next(row for row in rows if row["name"] == "squeezenet3d")
@@ -294,7 +353,8 @@ def test_models_are_listed_with_their_size(run_cli):
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "inspect", "prepare", "models", "train", "search", "audit"]
+    "verb",
+    ["demo", "inspect", "prepare", "models", "train", "search", "audit", "predict", "candidate"],
 )
 def test_help_of_every_verb_explains_itself(run_cli, verb):
     result = run_cli(verb, "--help")

@@ -5,13 +5,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
+from squeezect.commands.terminal import (
+    Bars,
+    Dataset,
+    Positive,
+    Folds,
+    Json,
+    Quiet,
+    Natural,
+    StorePath,
+    Workers,
+    show,
+)
 
 
 def search(
-    cohort: Annotated[
-        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
-    ],
+    cohort: Dataset,
     space: Annotated[
         str, typer.Option("--space", "-s", help="default, or a .toml file: what may vary.")
     ] = "default",
@@ -35,10 +44,10 @@ def search(
     judge: Annotated[
         bool, typer.Option(help="Judge winner and base on patients that no trial saw.")
     ] = True,
-    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder for prepared volumes.")] = None,
+    folds: Folds = None,
+    epochs: Positive = None,
+    seed: Natural = None,
+    store: StorePath = None,
     workers: Workers = 2,
     json_: Json = False,
     quiet: Quiet = False,
