@@ -133,9 +133,7 @@ def test_a_run_of_patches_learns_resumes_and_can_be_scored(folder, recipe, tmp_p
     assert len((tmp_path / "scores" / "probabilities.csv").read_text().splitlines()) == 25
 
 
-def test_patches_on_both_lists_are_refused_before_training_unless_allowed(
-    folder, recipe, tmp_path
-):
+def test_patches_on_both_lists_are_refused_before_training_unless_allowed(folder, recipe, tmp_path):
     with (folder / "val.txt").open("a") as lists:
         lists.write("train/image_2.png 0\n")
     cohort = read_patch_lists(folder)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from squeezect.commands.terminal import Bars, Positive, Json, Quiet, Workers, refuse_given, show
+from squeezect.commands.terminal import Bars, Json, Positive, Quiet, Workers, refuse_given, show
 from squeezect.errors import RecipeError
 
 

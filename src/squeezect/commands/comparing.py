@@ -8,11 +8,11 @@ import typer
 from squeezect.commands.terminal import (
     AllowLeaks,
     Bars,
-    Positive,
     Folds,
     Json,
-    Quiet,
     Natural,
+    Positive,
+    Quiet,
     Workers,
     show,
 )

@@ -92,7 +92,9 @@ def predict(
 def candidate(
     scan: ScanPath,
     point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
-    weights: Annotated[str, typer.Option(help="Shipped weights (nodule, malignancy), or a run.")] = "nodule",
+    weights: Annotated[
+        str, typer.Option(help="Shipped weights (nodule, malignancy), or a run.")
+    ] = "nodule",
     series: Series = None,
     json_: Json = False,
 ) -> None:

@@ -8,11 +8,11 @@ import typer
 from squeezect.commands.terminal import (
     Bars,
     Dataset,
-    Positive,
     Folds,
     Json,
-    Quiet,
     Natural,
+    Positive,
+    Quiet,
     StorePath,
     Workers,
     show,

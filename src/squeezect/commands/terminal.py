@@ -40,9 +40,7 @@ Positive = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe
 Natural = Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")]
 StorePath = Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")]
 Skip = Annotated[bool, typer.Option(help="Leave out scans that cannot be read.")]
-AllowLeaks = Annotated[
-    bool, typer.Option(help="Go on although parts share something (recorded).")
-]
+AllowLeaks = Annotated[bool, typer.Option(help="Go on although parts share something (recorded).")]
 
 
 class Bars:

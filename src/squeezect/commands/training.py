@@ -10,11 +10,11 @@ from squeezect.commands.terminal import (
     AllowLeaks,
     Bars,
     Dataset,
-    Positive,
     Folds,
     Json,
-    Quiet,
     Natural,
+    Positive,
+    Quiet,
     Skip,
     StorePath,
     Workers,
@@ -99,9 +99,7 @@ def train(
     who = read_dataset(cohort)
     with Bars(quiet=quiet) as bars:
         if flat:
-            train_on_patches(
-                who, plan, out, allow_leaks=allow_leaks, source=source, progress=bars
-            )
+            train_on_patches(who, plan, out, allow_leaks=allow_leaks, source=source, progress=bars)
         else:
             cross_validate(
                 who,

@@ -4,7 +4,7 @@ A run folder is written step by step and can be killed at any of them; the same 
 The test part is only opened after the last fold has been trained.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -91,12 +91,7 @@ def cross_validate(  # noqa: PLR0913
         CheckpointError: `weights-do-not-fit`.
         PreparationError: `unprepared-scans`.
     """
-    drawn = _drawn(cohort, recipe)
-    if source is not None:
-        for k in range(recipe.folds):
-            source.donor(k, judged_by(drawn, k))
-    rehearse(recipe, source)
-    _lessons(cohort, drawn, teachers)
+    _rehearse(cohort, recipe, source, teachers)
     stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
     claim(folder, stamp)
     with alone(folder):
@@ -105,7 +100,6 @@ def cross_validate(  # noqa: PLR0913
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
         cohort = cohort.without(set(failed))
-        skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
         folds = _drawn(cohort, recipe)
         write_json(folder / "folds.json", folds.as_dict())
         lessons = _lessons(cohort, folds, teachers)
@@ -114,8 +108,20 @@ def cross_validate(  # noqa: PLR0913
         for k in range(recipe.folds):
             _train(run, k, progress)
         predictions = _predict(run, progress)
-        _finish(run, predictions, stamp, skipped)
+        _finish(run, predictions, stamp, failed)
     return folder
+
+
+def _rehearse(
+    cohort: Cohort, recipe: Recipe, source: Source | None, teachers: Teachers | None
+) -> None:
+    """Refuse before anything is written what could not be trained."""
+    drawn = _drawn(cohort, recipe)
+    if source is not None:
+        for k in range(recipe.folds):
+            source.donor(k, judged_by(drawn, k))
+    rehearse(recipe, source)
+    _lessons(cohort, drawn, teachers)
 
 
 def _stamp(
@@ -265,7 +271,7 @@ def _finish(
     run: Run,
     predictions: pd.DataFrame,
     stamp: Mapping[str, object],
-    skipped: Sequence[Mapping[str, object]],
+    failed: Mapping[int, SqueezeCTError],
 ) -> None:
     out_of_fold = predictions[predictions["part"] == "validation"]
     labels = out_of_fold["label"].to_numpy()
@@ -281,7 +287,7 @@ def _finish(
             "cases": len(run.cohort.cases),
             "patients": len({c.patient for c in run.cohort.cases}),
             "positives": int(labels.sum()),
-            "skipped": list(skipped),
+            "skipped": [{"row": row, **error.as_dict()} for row, error in failed.items()],
             "thresholds": {"half": 0.5, "sensitivity-90": threshold},
             "scores": {"out_of_fold_auc": roc_auc(labels, scores).value},
             "pseudo_labels": run.teachers.used(run.lessons) if run.teachers else None,
