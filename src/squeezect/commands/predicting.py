@@ -24,6 +24,19 @@ Point = Annotated[
     typer.Option(help="LPS point x y z in mm, for weights that judge points."),
 ]
 
+Engine = Annotated[
+    Literal[
+        "auto",
+        "openvino",
+        "openvino-bfloat16",
+        "openvino-float16",
+        "openvino-int8",
+        "onnx",
+        "torch",
+    ],
+    typer.Option(help="What computes; for whole scans."),
+]
+
 
 def predict(
     context: typer.Context,
@@ -45,18 +58,7 @@ def predict(
     allow: Annotated[
         list[str] | None, typer.Option(help="Go on in spite of this refusal; repeatable.")
     ] = None,
-    engine: Annotated[
-        Literal[
-            "auto",
-            "openvino",
-            "openvino-bfloat16",
-            "openvino-float16",
-            "openvino-int8",
-            "onnx",
-            "torch",
-        ],
-        typer.Option(help="What computes."),
-    ] = "auto",
+    engine: Engine = "auto",
     json_: Json = False,
 ) -> None:
     """Answer for scans: probability, heat map, pictures and a page for each.

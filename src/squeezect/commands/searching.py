@@ -18,6 +18,16 @@ from squeezect.commands.terminal import (
     show,
 )
 
+Sampler = Annotated[
+    Literal["tpe", "random"], typer.Option(help="tpe learns from trials; random does not.")
+]
+Pruner = Annotated[
+    Literal["median", "hyperband", "none"], typer.Option(help="Who gives up bad trials early.")
+]
+Objective = Annotated[
+    Literal["log-loss", "auc"], typer.Option(help="What a good trial has, out of fold.")
+]
+
 
 def search(
     cohort: Dataset,
@@ -31,15 +41,9 @@ def search(
     out: Annotated[Path, typer.Option("--out", "-o", help="Search folder; resumed.")] = Path(
         "runs/search"
     ),
-    sampler: Annotated[
-        Literal["tpe", "random"], typer.Option(help="tpe learns from trials; random does not.")
-    ] = "tpe",
-    pruner: Annotated[
-        Literal["median", "hyperband", "none"], typer.Option(help="Who gives up bad trials early.")
-    ] = "median",
-    objective: Annotated[
-        Literal["log-loss", "auc"], typer.Option(help="What a good trial has, out of fold.")
-    ] = "log-loss",
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "median",
+    objective: Objective = "log-loss",
     inner_folds: Annotated[int, typer.Option(min=2, help="Folds that score each trial.")] = 3,
     judge: Annotated[
         bool, typer.Option(help="Judge winner and base on patients that no trial saw.")

@@ -23,6 +23,7 @@ from squeezect.commands.terminal import (
 )
 
 UNUSED_ON_PATCHES = ("folds", "patience", "store", "skip_unreadable", "workers")
+ONE_SPLIT = "2D patches are read as they are, trained on once and judged on val.txt"
 RECIPES = (
     "modern, paper, demo, nodule, malignancy, compare-scans, compare-points, compare-patches, "
     "or a .toml file."
@@ -93,8 +94,7 @@ def train(
     )
     flat = detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches
     if flat:
-        because = "2D patches are read as they are, trained on once and judged on val.txt"
-        refuse_given(context, UNUSED_ON_PATCHES, because=because)
+        refuse_given(context, UNUSED_ON_PATCHES, because=ONE_SPLIT)
     source = Source.open(from_) if from_ else None
     who = read_dataset(cohort)
     with Bars(quiet=quiet) as bars:

@@ -107,8 +107,7 @@ def cross_validate(  # noqa: PLR0913
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)
-        predictions = _predict(run, progress)
-        _finish(run, predictions, stamp, failed)
+        _finish(run, _predict(run, progress), stamp, failed)
     return folder
 
 
