@@ -4,9 +4,12 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -16,6 +19,7 @@ from pydicom.uid import UID
 
 from squeezect import cli
 from squeezect.checkpoint import Card, Checkpoint
+from squeezect.demo import DemoResult, Pointing
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation, Store
@@ -24,6 +28,14 @@ from squeezect.training.prepared import key_of
 
 OPTIONS = {"width": 0.25, "depth": 3, "dropout": 0.0}
 PREPARATION = Preparation(size=(48, 48, 48), crop="lungs")
+TINY = """
+model = "squeezenet-local"
+model_options = { flat = true, width = 0.125, depth = 2, stochastic = 0.0, dropout = 0.0 }
+epochs = 1
+batch_size = 8
+tune_fraction = 0
+precision = "float32"
+"""
 DIGITAL_XRAY = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
@@ -311,6 +323,21 @@ def test_prepare_says_what_it_wrote_and_knows_its_crops(run_cli, chest, tmp_path
     result = run_cli("prepare", chest, "--out", out, "--crop", "point")
     assert result.code == 2
     assert "'none', 'lungs'" in result.err
+
+
+def test_training_exporting_and_the_demo_tell_json(run_cli, patch_folder, run_folder, tmp_path):
+    recipe, run = tmp_path / "tiny.toml", tmp_path / "run"
+    recipe.write_text(TINY)
+    result = run_cli("train", patch_folder, "-r", recipe, "--out", run, "--json", "--quiet")
+    told = json.loads(result.out)
+    assert (told["run"], told["status"]) == (str(run), "finished")
+    assert 0 <= told["scores"]["validation_auc"] <= 1
+    copy = shutil.copytree(run_folder, tmp_path / "copy")
+    told = json.loads(run_cli("export", copy, "--json").out)
+    assert [Path(folder).parent.name for folder in told["exported"]] == ["fold-0", "fold-1"]
+    judged = SimpleNamespace(as_dict=dict)
+    result = DemoResult(judged, [Pointing(1, 9.0, 2.0)], 3, tmp_path / "a", tmp_path / "b")
+    assert json.loads(json.dumps(result.as_dict()))["pointing"][0]["inside"] is True
 
 
 def test_the_help_names_every_recipe_and_one_example_a_line(run_cli):

@@ -82,6 +82,15 @@ def test_every_option_in_the_prose_of_a_page_exists(page, verbs):
         assert set(re.findall(r"--[a-z-]+", rest)) <= known | {"--help"}, (verb, rest)
 
 
+def test_every_verb_prints_json(verbs):
+    without = [
+        name
+        for name, verb in verbs.items()
+        if not any("--json" in parameter.opts for parameter in verb.params)
+    ]
+    assert without == []
+
+
 @pytest.mark.filterwarnings("default")
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     import torch

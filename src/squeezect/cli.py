@@ -168,7 +168,7 @@ def audit(
 ) -> None:
     """Look for what parts of a study share and must not: patients, series, files, copies, places.
 
-    Exit status 1 if anything is found. Training does this by itself, for its own folds.
+    Exit status 1 if anything is found. Training does this by itself, for its own parts.
     """
     from squeezect.training.auditing import audit_cohort
 
