@@ -61,7 +61,7 @@ def patch_folder(tmp_path):
         (folder / name).mkdir(parents=True)
         lines = []
         for number in range(count):
-            image = disc_patch(9.0 * (number % 2), seed=number)
+            image = disc_patch(9.0 * (number % 2), seed=number + 100 * (name == "val"))
             Image.fromarray(image).save(folder / name / f"image_{number}.png")
             lines.append(f"{name}/image_{number}.png {number % 2}")
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")

@@ -27,6 +27,7 @@ from squeezect.publishing.scores import score_weights
 from squeezect.reading import read_scan
 from squeezect.scan import Grid, Scan
 from squeezect.training import Recipe, train_on_patches
+from squeezect.training.auditing import audit_cohort, audit_patches
 from squeezect.training.recipe import Turning
 from squeezect.training.turning import turn
 
@@ -47,7 +48,7 @@ def folder(tmp_path):
         lines = []
         for number in range(count):
             side = 47 if number == 3 else SIDE
-            image = disc(9.0 * (number % 2), seed=number, side=side)
+            image = disc(9.0 * (number % 2), seed=number + 100 * (name == "val"), side=side)
             Image.fromarray(image).save(tmp_path / name / f"image_{number}.png")
             lines.append(f"{name}/image_{number}.png {number % 2}")
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
@@ -130,6 +131,33 @@ def test_a_run_of_patches_learns_resumes_and_can_be_scored(folder, recipe, tmp_p
     scores = score_weights(str(run), folder, out=tmp_path / "scores").as_dict()["parts"]
     assert scores["val.txt"]["ROC AUC"]["value"] == 1.0
     assert len((tmp_path / "scores" / "probabilities.csv").read_text().splitlines()) == 25
+
+
+def test_patches_on_both_lists_are_refused_before_training_unless_allowed(folder, recipe, tmp_path):
+    with (folder / "val.txt").open("a") as lists:
+        lists.write("train/image_2.png 0\n")
+    cohort = read_patch_lists(folder)
+    with pytest.raises(CohortError, match="same-file: row 3") as caught:
+        train_on_patches(cohort, recipe, tmp_path / "run")
+    assert caught.value.code == "leak"
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+    quick = recipe.model_copy(update={"epochs": 1})
+    run = train_on_patches(cohort, quick, tmp_path / "allowed", allow_leaks=True)
+    audit = json.loads((run / "audit.json").read_text())
+    assert (audit["ok"], audit["leaks_allowed"]) == (False, True)
+    assert audit["parts"] == {"train": 16, "validation": 9}
+
+
+def test_equal_pictures_under_two_names_are_a_leak_alike_ones_are_not(folder, recipe, tmp_path):
+    values = np.asarray(Image.open(folder / "train" / "image_5.png")).copy()
+    for change, kinds in ((0, ["near-duplicate"]), (1, [])):
+        values[0, 0] += change
+        Image.fromarray(values).save(folder / "val" / "image_1.png", compress_level=change)
+        cases = read_patch_lists(folder).cases
+        learn, judged = cases[:16], cases[16:]
+        found, _ = audit_patches(learn, judged, read_patches(learn), read_patches(judged))
+        assert [leak.kind for leak in found.rows] == kinds
+        assert {leak.kind for leak in audit_cohort(folder, folds=2).rows} == set(kinds)
 
 
 def test_the_patch_of_a_point_is_whole_voxels_around_it():

@@ -4,8 +4,12 @@ import csv
 import io
 import json
 import os
+import shutil
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -15,13 +19,23 @@ from pydicom.uid import UID
 
 from squeezect import cli
 from squeezect.checkpoint import Card, Checkpoint
+from squeezect.demo import DemoResult, Pointing
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation, Store
+from squeezect.training import recipe_names
 from squeezect.training.prepared import key_of
 
 OPTIONS = {"width": 0.25, "depth": 3, "dropout": 0.0}
 PREPARATION = Preparation(size=(48, 48, 48), crop="lungs")
+TINY = """
+model = "squeezenet-local"
+model_options = { flat = true, width = 0.125, depth = 2, stochastic = 0.0, dropout = 0.0 }
+epochs = 1
+batch_size = 8
+tune_fraction = 0
+precision = "float32"
+"""
 DIGITAL_XRAY = "1.2.840.10008.5.1.4.1.1.1.1"
 
 
@@ -206,11 +220,26 @@ def test_bad_cohorts_are_refused_before_anything_is_written(run_cli, chest, tmp_
         (("predict", "{nowhere}", "{chest}"), "no-run"),
         (("export", "{nowhere}"), "no-run"),
         (("audit", "{nowhere}"), None),
+        (("train", "{patches}", "--folds", "3"), "option-does-not-apply"),
+        (("train", "{patches}", "--store", "s"), "option-does-not-apply"),
+        (("train", "{patches}", "--skip-unreadable"), "option-does-not-apply"),
+        (("train", "{patches}", "--workers", "2"), "option-does-not-apply"),
+        (
+            ("ablate", "{patches}", "-r", "nodule", "-o", "o", "--workers", "2"),
+            "option-does-not-apply",
+        ),
+        (("export", "{nowhere}", "--store", "s"), "option-does-not-apply"),
+        (("predict", "{nowhere}", "{chest}", "--allow", "nonsense"), "unknown-code"),
+        (
+            ("predict", "--weights", "malignancy", "{chest}", "--engine", "onnx"),
+            "option-does-not-apply",
+        ),
     ],
 )
-def test_other_wrong_input_is_one_line_too(run_cli, chest, tmp_path, arguments, code):
+def test_other_wrong_input_is_one_line_too(run_cli, chest, patch_folder, tmp_path, arguments, code):
     table = cohort_file(tmp_path / "cohort.csv", [(chest, f"p{i}", i % 2) for i in range(8)])
     places = {"cohort": table, "nowhere": tmp_path / "nowhere", "chest": chest}
+    places["patches"] = patch_folder
     before = sorted(tmp_path.rglob("*"))
     result = run_cli(*[a.format(**places) for a in arguments])
     assert result.code == 2
@@ -287,6 +316,63 @@ def test_audit_exits_1_on_a_leak_and_0_without(run_cli, chest, tmp_path):
     assert json.loads(result.out)["ok"] is False
 
 
+def test_prepare_says_what_it_wrote_and_knows_its_crops(run_cli, chest, tmp_path):
+    out = tmp_path / "input.nii.gz"
+    result = run_cli("prepare", chest, "--out", out, "--size", 32, "--json")
+    assert json.loads(result.out) == {"written": str(out)}
+    result = run_cli("prepare", chest, "--out", out, "--crop", "point")
+    assert result.code == 2
+    assert "'none', 'lungs'" in result.err
+
+
+def test_training_exporting_and_the_demo_tell_json(run_cli, patch_folder, run_folder, tmp_path):
+    recipe, run = tmp_path / "tiny.toml", tmp_path / "run"
+    recipe.write_text(TINY)
+    result = run_cli("train", patch_folder, "-r", recipe, "--out", run, "--json", "--quiet")
+    told = json.loads(result.out)
+    assert (told["run"], told["status"]) == (str(run), "finished")
+    assert 0 <= told["scores"]["validation_auc"] <= 1
+    copy = shutil.copytree(run_folder, tmp_path / "copy")
+    told = json.loads(run_cli("export", copy, "--json").out)
+    assert [Path(folder).parent.name for folder in told["exported"]] == ["fold-0", "fold-1"]
+    judged = SimpleNamespace(as_dict=dict)
+    result = DemoResult(judged, [Pointing(1, 9.0, 2.0)], 3, tmp_path / "a", tmp_path / "b")
+    assert json.loads(json.dumps(result.as_dict()))["pointing"][0]["inside"] is True
+
+
+def test_the_help_names_every_recipe_and_one_example_a_line(run_cli):
+    told = "".join(run_cli("train", "--help").out.split())
+    assert all(f"{name}," in told for name in recipe_names())
+    lines = run_cli("predict", "--help").out.splitlines()
+    assert sum("Example: squeezect predict" in line for line in lines) == 2
+
+
+WITHOUT_TRAINER = """
+import sys
+sys.modules["pytorch_lightning"] = None
+from squeezect.cli import main
+for arguments in (["audit", sys.argv[1], "--folds", "2"], ["train", sys.argv[1]]):
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as leaving:
+        print("exit", leaving.code)
+"""
+
+
+def test_without_the_trainer_training_names_the_extra_and_audits_run(patch_folder):
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", WITHOUT_TRAINER.replace("sys.argv[1]", repr(str(patch_folder)))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no leak found" in done.stdout
+    assert [line for line in done.stdout.splitlines() if "exit" in line] == ["exit 0", "exit 2"]
+    assert "squeezect[train]" in done.stderr
+    assert "[needs-lightning]" in done.stderr
+
+
 def test_models_are_listed_with_their_size(run_cli):
     rows = json.loads(run_cli("models", "--json").out)["models"]
     paper = next(row for row in rows if row["name"] == "squeezenet3d")
@@ -294,7 +380,8 @@ def test_models_are_listed_with_their_size(run_cli):
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "inspect", "prepare", "models", "train", "search", "audit"]
+    "verb",
+    ["demo", "inspect", "prepare", "models", "train", "search", "audit", "predict", "candidate"],
 )
 def test_help_of_every_verb_explains_itself(run_cli, verb):
     result = run_cli(verb, "--help")

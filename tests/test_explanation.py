@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from squeezect.errors import PreparationError
 from squeezect.explanation import explain
 from squeezect.scan import Grid
 
@@ -83,3 +84,13 @@ def test_saved_maps_read_back_in_place(tmp_path):
     # Half a voxel at most: the peak itself is finer than the scan.
     gap = np.abs(ras[:3] * (-1, -1, 1) - result.peak_mm)
     assert (gap <= np.array(SCAN.spacing_mm)[::-1] / 2 + 1e-3).all()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.mha", "nowhere/a.nii.gz", "folder.nii"])
+def test_where_no_map_can_be_written_the_refusal_says_so(tmp_path, name):
+    (tmp_path / "folder.nii").mkdir()
+    result = heatmap(np.zeros((7, 7, 7), np.float32))
+    with pytest.raises(PreparationError, match="nii") as caught:
+        result.save(tmp_path / name)
+    assert caught.value.code == "bad-output"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.nii"]

@@ -22,6 +22,7 @@ from squeezect.commands.terminal import (
     ScanPath,
     Series,
     Workers,
+    refuse_given,
     show,
 )
 from squeezect.commands.training import pseudo_label, train
@@ -61,6 +62,7 @@ def demo(
     patients: Annotated[int, typer.Option(min=24, help="Synthetic patients.")] = 72,
     seed: Annotated[int, typer.Option(min=0, help="Decides the patients and the training.")] = 0,
     workers: Workers = 2,
+    json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the whole line on synthetic chest CTs: write, prepare, train, judge, predict, explain."""
@@ -68,7 +70,7 @@ def demo(
 
     with Bars(quiet=quiet) as bars:
         result = run_demo(out, patients=patients, seed=seed, workers=workers, progress=bars)
-    typer.echo(result.summary())
+    show(result.as_dict()) if json_ else typer.echo(result.summary())
 
 
 @app.command()
@@ -94,14 +96,18 @@ def prepare(
     path: ScanPath,
     out: Annotated[Path, typer.Option("--out", "-o", help=".nii.gz, .mha or .nrrd to write.")],
     size: Annotated[int, typer.Option(min=16, help="Side of the cube in voxels.")] = 128,
-    crop: Annotated[str, typer.Option(help="none, or lungs.")] = "none",
+    crop: Annotated[
+        Literal["none", "lungs"], typer.Option(help="What of the scan becomes the cube.")
+    ] = "none",
     series: Series = None,
+    json_: Json = False,
 ) -> None:
     """Write the network's input for one scan as an image, in its place in space."""
     from squeezect.preparation import parse_preparation, prepare_file
 
     recipe = parse_preparation({"size": (size, size, size), "crop": crop})
-    typer.echo(f"wrote {prepare_file(path, recipe, out, series=series)}")
+    written = str(prepare_file(path, recipe, out, series=series))
+    show({"written": written}) if json_ else typer.echo(f"wrote {written}")
 
 
 @app.command()
@@ -126,6 +132,7 @@ def nodule_bank(
         "bank.safetensors"
     ),
     source: Annotated[str, typer.Option(help="Origin and licence, kept in the file.")] = "",
+    json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Gather real nodules in one file, for a recipe's [insertion] to put into other lungs."""
@@ -133,7 +140,9 @@ def nodule_bank(
 
     with Bars(quiet=quiet) as bars:
         bank = build_bank(crops, source=source, progress=partial(bars, "nodules"))
-    typer.echo(f"{len(bank)} nodules in {bank.save(out)}")
+    file = str(bank.save(out))
+    written = {"nodules": len(bank), "file": file}
+    show(written) if json_ else typer.echo(f"{len(bank)} nodules in {file}")
 
 
 app.command()(train)
@@ -159,7 +168,7 @@ def audit(
 ) -> None:
     """Look for what parts of a study share and must not: patients, series, files, copies, places.
 
-    Exit status 1 if anything is found. Training does this by itself, for its own folds.
+    Exit status 1 if anything is found. Training does this by itself, for its own parts.
     """
     from squeezect.training.auditing import audit_cohort
 
@@ -227,6 +236,7 @@ app.command()(candidate)
 
 @app.command()
 def export(
+    context: typer.Context,
     run: RunPath,
     form: Annotated[
         Literal["openvino", "openvino-float16", "openvino-int8", "onnx"],
@@ -235,6 +245,7 @@ def export(
     store: Annotated[
         Path | None, typer.Option(help="Prepared volumes that 8 bits are calibrated on.")
     ] = None,
+    json_: Json = False,
 ) -> None:
     """Write the networks of a run for another engine, checked to give the same answers.
 
@@ -244,8 +255,13 @@ def export(
     """
     from squeezect.session import export_run
 
-    for folder in export_run(run, form=form, store=store):
-        typer.echo(f"exported {folder}")
+    if form != "openvino-int8":
+        refuse_given(context, ("store",), because="only openvino-int8 is calibrated on volumes")
+    folders = [str(folder) for folder in export_run(run, form=form, store=store)]
+    if json_:
+        show({"form": form, "exported": folders})
+    else:
+        typer.echo("\n".join(f"exported {folder}" for folder in folders))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ map points at them.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,16 @@ class DemoResult:
     positives: int
     report: Path
     page: Path
+
+    def as_dict(self) -> dict[str, object]:
+        """Everything as plain JSON."""
+        return {
+            "evaluation": self.evaluation.as_dict(),
+            "pointing": [asdict(p) | {"inside": p.inside} for p in self.pointing],
+            "unseen_positives": self.positives,
+            "report": str(self.report),
+            "page": str(self.page),
+        }
 
     def summary(self) -> str:
         """A few lines for the terminal."""

@@ -131,5 +131,9 @@ class EvaluationError(SqueezeCTError, ValueError):
     """Scores cannot be computed from what was given."""
 
 
+class CommandError(SqueezeCTError, ValueError):
+    """A command line asks for something that it cannot mean."""
+
+
 class RecipeError(SqueezeCTError, ValueError):
     """A training recipe is unknown or contradicts itself."""

@@ -12,9 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from squeezect.errors import PreparationError
+from squeezect.preparation.export import BAD_OUTPUT
 from squeezect.scan import Grid, Shape, Triple
 
 FloatMap = npt.NDArray[np.float32]
+
+NIFTI = (".nii.gz", ".nii")
+NIFTI_ONLY = "give a name that ends in .nii.gz or .nii, in a folder that exists"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,27 +104,33 @@ class Heatmap:
         """Write the map on the scan's grid as NIfTI (8 bits, scaled to log-odds).
 
         Args:
-            path: ends in ``.nii.gz`` or ``.nii``.
+            path: ends in ``.nii.gz`` or ``.nii``, in a folder that exists.
+
+        Raises:
+            PreparationError: `bad-output`.
         """
         import nibabel
 
+        path = Path(path)
+        if not path.name.endswith(NIFTI) or not path.parent.is_dir():
+            raise PreparationError(BAD_OUTPUT, f"cannot write {path}", remedy=NIFTI_ONLY)
         top = float(max(self.evidence.max(), 1e-6))
         grey = np.empty(self.grid.shape, np.uint8)
         for start in range(0, self.grid.shape[0], 16):
             part = self.slab(start, start + 16)
             part *= 255 / (1.5 * top)
             grey[start : start + 16] = np.rint(part, out=part).clip(0, 255)
-        steps = self.grid.steps_mm
-        affine = np.eye(4)
-        affine[:3, :3] = steps[::-1].T
-        affine[:3, 3] = self.grid.origin_mm
-        ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-        image = nibabel.Nifti1Image(grey.T, ras)  # type: ignore[no-untyped-call]
+        image = nibabel.Nifti1Image(  # type: ignore[no-untyped-call]
+            grey.T, self.grid.affine_ras()
+        )
         image.header.set_slope_inter(1.5 * top / 255, 0)  # type: ignore[no-untyped-call]
         image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
         image.header["descrip"] = b"SqueezeCT evidence for class 1 (log-odds); research only"
-        image.to_filename(str(path))
-        return Path(path)
+        try:
+            image.to_filename(str(path))
+        except OSError as error:
+            raise PreparationError(BAD_OUTPUT, f"cannot write {path}: {error.strerror}") from error
+        return path
 
     def _at(self, rows: list[npt.NDArray[np.int64]]) -> FloatMap:
         """Evidence at the scan voxels of three index lists, one product per axis."""

@@ -125,6 +125,19 @@ class Grid:
         inside = (index >= -0.5 - 1e-9) & (index <= np.array(self.shape) - 0.5 + 1e-9)
         return np.asarray(inside.all(axis=-1))
 
+    def affine_ras(self) -> npt.NDArray[np.float64]:
+        """Matrix (4, 4) from voxels (x, y, z, 1) to RAS millimetres, as NIfTI has it.
+
+        Example:
+            >>> Grid((2, 2, 2), (3.0, 2.0, 1.0), (5.0, 6.0, 7.0)).affine_ras().diagonal().tolist()
+            [-1.0, -2.0, 3.0, 1.0]
+        """
+        affine = np.eye(4)
+        affine[:3, :3] = self.steps_mm[::-1].T
+        affine[:3, 3] = self.origin_mm
+        ras: npt.NDArray[np.float64] = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+        return ras
+
     def crop(self, start: Shape, shape: Shape) -> Self:
         """The part of the grid that begins at index `start`; may reach beyond the grid."""
         x, y, z = self.to_mm(start).tolist()

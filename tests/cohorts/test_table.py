@@ -108,9 +108,9 @@ def test_a_cohort_crosses_processes(table):
         ([*GOOD, "lost/e,p5,1"], "missing-scan", "row 5 of cohort.csv: scan lost/e does not"),
         ([*GOOD, "./a,p1,0"], "duplicate-scan", "rows 1 and 5 of cohort.csv are the same scan"),
         ([*GOOD[:4], "d,p1,1"], "two-labels", "rows 1 and 4 of cohort.csv are one patient"),
-        ([HEADER, "a,p,1", "b,q,1"], "one-class", "labels of cohort.csv are 1,"),
-        ([HEADER, "a,p,0", "b,q,2"], "one-class", "labels of cohort.csv are 0, 2,"),
-        ([HEADER, "a,p,", "b,q,"], "one-class", "labels of cohort.csv are none,"),
+        ([HEADER, "a,p,1", "b,q,1"], "too-few-classes", "labels of cohort.csv are 1,"),
+        ([HEADER, "a,p,0", "b,q,2"], "too-few-classes", "labels of cohort.csv are 0, 2,"),
+        ([HEADER, "a,p,", "b,q,"], "too-few-classes", "labels of cohort.csv are none,"),
         ([HEADER + ",split", "a,p,0,val", "b,q,1,"], "bad-value", "split 'val' is not train or"),
         (
             [HEADER + ",split", "a,p,0,train", "b,p,0,test", "c,q,1,"],

@@ -103,7 +103,7 @@ def test_a_leak_is_named_without_the_patient(make_run, rows, line, values, where
     same_label = changed(rows, line, **values, label=rows[0][4])
     with pytest.raises(EvaluationError, match=where) as caught:
         read(make_run(same_label))
-    assert caught.value.code == "patient-in-two-parts"
+    assert caught.value.code == "patient-in-two-folds"
     assert "000000000000" not in str(caught.value)
 
 

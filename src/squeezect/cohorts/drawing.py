@@ -44,7 +44,7 @@ def make_folds(
         Folds by row number; unlabelled cases are in none.
 
     Raises:
-        CohortError: `too-few-patients`, `one-class`, `patient-in-two-parts`, `bad-folds`.
+        CohortError: `too-few-patients`, `too-few-classes`, `patient-in-two-parts`, `bad-folds`.
 
     Example:
         >>> from pathlib import Path
@@ -71,7 +71,7 @@ def official_folds(cohort: Cohort, *, seed: int = 0, tune_fraction: float = 0.15
 
     Raises:
         CohortError: `bad-folds` if a case has no fold, `patient-in-two-parts` if the authors' folds
-            share a patient, `one-class`, `too-few-patients`.
+            share a patient, `too-few-classes`, `too-few-patients`.
     """
     groups, test = _without_test(cohort, seed, 0.0)
     dealt: dict[int, set[str]] = {}

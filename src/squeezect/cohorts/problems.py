@@ -49,7 +49,7 @@ TWO_LABELS = Code(
     "give every scan of a patient the same label",
 )
 ONE_CLASS = Code(
-    "one-class",
+    "too-few-classes",
     "The labels do not cover two or more classes.",
     "label the classes 0, 1, ... and give at least one scan of each",
 )

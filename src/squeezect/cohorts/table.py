@@ -105,7 +105,8 @@ class Cohort:
         Raises:
             CohortError: everything that is wrong with the table, the first few in one message:
                 `unreadable-table`, `empty-table`, `missing-column`, `empty-value`, `bad-value`,
-                `missing-scan`, `duplicate-scan`, `two-labels`, `one-class`, `patient-in-two-parts`.
+                `missing-scan`, `duplicate-scan`, `two-labels`, `too-few-classes`,
+                `patient-in-two-parts`.
 
         Example:
             >>> from tempfile import TemporaryDirectory

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
+from squeezect.commands.terminal import Bars, Json, Positive, Quiet, Workers, refuse_given, show
 from squeezect.errors import RecipeError
 
 
 def ablate(
+    context: typer.Context,
     dataset: Annotated[Path, typer.Argument(help="CSV of a cohort, or a data set's folder.")],
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="Name, or a .toml file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs and tables.")],
@@ -23,7 +24,7 @@ def ablate(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the recipe itself.")] = "0,1,2",
     switch_seeds: Annotated[str, typer.Option(help="Seeds of the switched forms.")] = "0",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    epochs: Positive = None,
     specificity: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="At which sensitivities are told.")
     ] = 0.982,
@@ -40,12 +41,15 @@ def ablate(
 
     Example: squeezect ablate patches/ -r nodule --vary mixup=on --vary turning.noise=0 -o ablation
     """
+    from squeezect.cohorts.layouts import detect_layout
     from squeezect.training import Recipe
     from squeezect.training.ablation import Plan, default_switches, parse_switch, switched
     from squeezect.training.ablation import ablate as run
     from squeezect.training.ablation.report import write_ablation
 
     base = Recipe.load(recipe, epochs=epochs)
+    if detect_layout(dataset) == "patch-lists" and not base.preparation.cuts_patches:
+        refuse_given(context, ("workers",), because="2D patches are read as they are")
     base = switched(base, *(parse_switch(text, base) for text in set_ or ()))
     switches = [parse_switch(text, base) for text in vary or ()] or default_switches(base)
     plan = Plan(base, switches, _numbers(seeds), _numbers(switch_seeds), specificity)

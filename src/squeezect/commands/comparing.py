@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
+from squeezect.commands.terminal import (
+    AllowLeaks,
+    Bars,
+    Folds,
+    Json,
+    Natural,
+    Positive,
+    Quiet,
+    Workers,
+    show,
+)
 
 
 def compare(
@@ -25,15 +35,13 @@ def compare(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder; resumed by network and fold if there.")
     ] = Path("runs/compare"),
-    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    folds: Folds = None,
+    epochs: Positive = None,
+    seed: Natural = None,
     skip_unreadable: Annotated[
         bool, typer.Option(help="Leave out cases that cannot be read.")
     ] = False,
-    allow_leaks: Annotated[
-        bool, typer.Option(help="Go on although parts share something (recorded).")
-    ] = False,
+    allow_leaks: AllowLeaks = False,
     workers: Workers = 2,
     json_: Json = False,
     quiet: Quiet = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from squeezect.commands.terminal import Json, ScanPath, Series, show
+from squeezect.commands.terminal import Json, ScanPath, Series, known_codes, refuse_given, show
 from squeezect.errors import CheckpointError, Code
 
 if TYPE_CHECKING:
@@ -24,8 +24,22 @@ Point = Annotated[
     typer.Option(help="LPS point x y z in mm, for weights that judge points."),
 ]
 
+Engine = Annotated[
+    Literal[
+        "auto",
+        "openvino",
+        "openvino-bfloat16",
+        "openvino-float16",
+        "openvino-int8",
+        "onnx",
+        "torch",
+    ],
+    typer.Option(help="What computes; for whole scans."),
+]
+
 
 def predict(
+    context: typer.Context,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -33,7 +47,8 @@ def predict(
         ),
     ],
     weights: Annotated[
-        str | None, typer.Option(help="Shipped weights (nodule), a run or a checkpoint folder.")
+        str | None,
+        typer.Option(help="Shipped weights (nodule, malignancy), a run or a checkpoint folder."),
     ] = None,
     point: Point = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pages and maps.")] = Path(
@@ -43,18 +58,7 @@ def predict(
     allow: Annotated[
         list[str] | None, typer.Option(help="Go on in spite of this refusal; repeatable.")
     ] = None,
-    engine: Annotated[
-        Literal[
-            "auto",
-            "openvino",
-            "openvino-bfloat16",
-            "openvino-float16",
-            "openvino-int8",
-            "onnx",
-            "torch",
-        ],
-        typer.Option(help="What computes."),
-    ] = "auto",
+    engine: Engine = "auto",
     json_: Json = False,
 ) -> None:
     """Answer for scans: probability, heat map, pictures and a page for each.
@@ -62,8 +66,9 @@ def predict(
     Weights that judge points answer for --point of a scan, and those made for crops around nodules
     for the middle of a crop too; their page shows what they saw, and what they outlined in it.
 
-    Examples: squeezect predict runs/mine patient01/
-    squeezect predict --weights nodule patient01/ --point 56.2 86.3 -115.9
+    Example: squeezect predict runs/mine patient01/
+
+    Example: squeezect predict --weights nodule patient01/ --point 56.2 86.3 -115.9
     """
     from squeezect.publishing.answers import answer_scans
     from squeezect.publishing.point_answers import answer_points, judges_points
@@ -71,13 +76,13 @@ def predict(
     run, scans = (weights, paths) if weights is not None else (str(paths[0]), paths[1:])
     if not scans:
         raise CheckpointError(NO_SCAN, f"no scan is named beside {run}")
+    passed = known_codes(allow)
     answers: Sequence[Answer | PointAnswer | PointRefusal]
     if point is not None or judges_points(run):
-        answers = answer_points(run, scans, point, out=out, series=series, allow=allow or ())
+        refuse_given(context, ("engine",), because="points are judged by PyTorch")
+        answers = answer_points(run, scans, point, out=out, series=series, allow=passed)
     else:
-        answers = answer_scans(
-            Path(run), scans, out, series=series, allow=allow or (), engine=engine
-        )
+        answers = answer_scans(Path(run), scans, out, series=series, allow=passed, engine=engine)
     if json_:
         show({"predictions": [answer.as_dict() for answer in answers]})
     else:
@@ -89,11 +94,15 @@ def predict(
 def candidate(
     scan: ScanPath,
     point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
-    weights: Annotated[str, typer.Option(help="Shipped weights, or a run of patches.")] = "nodule",
+    weights: Annotated[
+        str, typer.Option(help="Shipped weights (nodule, malignancy), or a run.")
+    ] = "nodule",
     series: Series = None,
     json_: Json = False,
 ) -> None:
-    """Answer for one point of a scan: is there a nodule?
+    """Answer for one point of a scan, in one line: a nodule or not, malignant or not.
+
+    What is asked is decided by the weights. Writes nothing; squeezect predict writes a page.
 
     Works right after install: squeezect candidate patient01/ --point 56.2 86.3 -115.9
     """

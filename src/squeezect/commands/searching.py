@@ -5,13 +5,32 @@ from typing import Annotated, Literal
 
 import typer
 
-from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
+from squeezect.commands.terminal import (
+    Bars,
+    Dataset,
+    Folds,
+    Json,
+    Natural,
+    Positive,
+    Quiet,
+    StorePath,
+    Workers,
+    show,
+)
+
+Sampler = Annotated[
+    Literal["tpe", "random"], typer.Option(help="tpe learns from trials; random does not.")
+]
+Pruner = Annotated[
+    Literal["median", "hyperband", "none"], typer.Option(help="Who gives up bad trials early.")
+]
+Objective = Annotated[
+    Literal["log-loss", "auc"], typer.Option(help="What a good trial has, out of fold.")
+]
 
 
 def search(
-    cohort: Annotated[
-        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
-    ],
+    cohort: Dataset,
     space: Annotated[
         str, typer.Option("--space", "-s", help="default, or a .toml file: what may vary.")
     ] = "default",
@@ -22,23 +41,17 @@ def search(
     out: Annotated[Path, typer.Option("--out", "-o", help="Search folder; resumed.")] = Path(
         "runs/search"
     ),
-    sampler: Annotated[
-        Literal["tpe", "random"], typer.Option(help="tpe learns from trials; random does not.")
-    ] = "tpe",
-    pruner: Annotated[
-        Literal["median", "hyperband", "none"], typer.Option(help="Who gives up bad trials early.")
-    ] = "median",
-    objective: Annotated[
-        Literal["log-loss", "auc"], typer.Option(help="What a good trial has, out of fold.")
-    ] = "log-loss",
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "median",
+    objective: Objective = "log-loss",
     inner_folds: Annotated[int, typer.Option(min=2, help="Folds that score each trial.")] = 3,
     judge: Annotated[
         bool, typer.Option(help="Judge winner and base on patients that no trial saw.")
     ] = True,
-    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder for prepared volumes.")] = None,
+    folds: Folds = None,
+    epochs: Positive = None,
+    seed: Natural = None,
+    store: StorePath = None,
     workers: Workers = 2,
     json_: Json = False,
     quiet: Quiet = False,

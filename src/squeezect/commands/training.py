@@ -1,51 +1,77 @@
 """squeezect train: a recipe on a cohort."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from squeezect.commands.terminal import Bars, Json, Quiet, Workers, show
+from squeezect.commands.terminal import (
+    AllowLeaks,
+    Bars,
+    Dataset,
+    Folds,
+    Json,
+    Natural,
+    Positive,
+    Quiet,
+    Skip,
+    StorePath,
+    Workers,
+    refuse_given,
+    show,
+)
+
+UNUSED_ON_PATCHES = ("folds", "patience", "store", "skip_unreadable", "workers")
+ONE_SPLIT = "2D patches are read as they are, trained on once and judged on val.txt"
+RECIPES = (
+    "modern, paper, demo, nodule, malignancy, compare-scans, compare-points, compare-patches, "
+    "or a .toml file."
+)
+
+RecipeName = Annotated[str, typer.Option("--recipe", "-r", help=RECIPES)]
+LearningRate = Annotated[
+    float | None, typer.Option(min=1e-12, help="Learning rate, instead of the recipe's.")
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help="Fine-tune: run, checkpoint or shipped weights to start from."),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(help="Layer that keeps its weights, or a pattern (fire*); repeatable."),
+]
+RunOut = Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")]
 
 
 def train(
-    cohort: Annotated[
-        Path, typer.Argument(help="CSV with scan, patient, label[, split], or a data set's folder.")
-    ],
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="modern, paper, nodule, or a .toml file.")
-    ] = "modern",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; resumed if there.")] = Path(
-        "runs/latest"
-    ),
-    folds: Annotated[int | None, typer.Option(min=2, help="Instead of the recipe's.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    lr: Annotated[
-        float | None, typer.Option(min=1e-12, help="Learning rate, instead of the recipe's.")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    patience: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", help="Fine-tune: run, checkpoint or shipped weights to start from."),
-    ] = None,
-    freeze: Annotated[
-        list[str] | None,
-        typer.Option(help="Layer that keeps its weights, or a pattern (fire*); repeatable."),
-    ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
-    skip_unreadable: Annotated[
-        bool, typer.Option(help="Leave out scans that cannot be read.")
-    ] = False,
+    context: typer.Context,
+    cohort: Dataset,
+    recipe: RecipeName = "modern",
+    out: RunOut = Path("runs/latest"),
+    folds: Folds = None,
+    epochs: Positive = None,
+    seed: Natural = None,
+    lr: LearningRate = None,
+    batch_size: Positive = None,
+    patience: Natural = None,
+    from_: From = None,
+    freeze: Freeze = None,
+    store: StorePath = None,
+    skip_unreadable: Skip = False,
+    allow_leaks: AllowLeaks = False,
     workers: Workers = 2,
+    json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Cross-validate a recipe on a cohort: patient-grouped folds, fresh weights in each.
 
     The CSV names one scan per row: its path (relative to the CSV), the patient it belongs to, and
     the label 0 or 1. A column "split" with train or test keeps the test rows untouched until the
-    end. A killed run goes on where it was when the same command is given again.
+    end. A killed run goes on where it was when the same command is given again. What the parts
+    share and must not is looked for first, and refused.
+
+    A folder of 2D patches with train.txt and val.txt is trained on once and judged once instead.
 
     Fine-tuning: --from RUN --lr 1e-6 starts every fold from a network of RUN that has seen none of
     the patients who judge the fold, and refuses if there is none. A table that squeezect
@@ -66,12 +92,14 @@ def train(
         patience=patience,
         freeze=freeze or None,
     )
+    flat = detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches
+    if flat:
+        refuse_given(context, UNUSED_ON_PATCHES, because=ONE_SPLIT)
     source = Source.open(from_) if from_ else None
     who = read_dataset(cohort)
-    flat = detect_layout(cohort) == "patch-lists" and not plan.preparation.cuts_patches
     with Bars(quiet=quiet) as bars:
         if flat:
-            train_on_patches(who, plan, out, source=source, progress=bars)
+            train_on_patches(who, plan, out, allow_leaks=allow_leaks, source=source, progress=bars)
         else:
             cross_validate(
                 who,
@@ -80,11 +108,15 @@ def train(
                 store=store,
                 workers=workers,
                 skip_unreadable=skip_unreadable,
+                allow_leaks=allow_leaks,
                 source=source,
                 teachers=Teachers.beside(cohort) if cohort.is_file() else None,
                 progress=bars,
             )
-    typer.echo(f"run in {out}; next: squeezect evaluate {out}")
+    if json_:
+        show({"run": str(out)} | json.loads((out / "run.json").read_text("utf-8")))
+    else:
+        typer.echo(f"run in {out}; next: squeezect evaluate {out}")
 
 
 def pseudo_label(
@@ -107,7 +139,7 @@ def pseudo_label(
     transductive: Annotated[
         bool, typer.Option("--transductive", help="Label test scans too; reports will say so.")
     ] = False,
-    store: Annotated[Path | None, typer.Option(help="Folder of prepared volumes.")] = None,
+    store: StorePath = None,
     skip_unreadable: Annotated[
         bool, typer.Option(help="Leave scans without label that cannot be read.")
     ] = False,

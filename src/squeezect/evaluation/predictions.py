@@ -33,7 +33,7 @@ DUPLICATE_PREDICTION = Code(
     "train the run again, or correct the table",
 )
 LEAK = Code(
-    "patient-in-two-parts",
+    "patient-in-two-folds",
     "A patient is in two folds, or in validation and test, so its scores are not honest.",
     "give all scans of a patient the same patient id and train again",
 )
@@ -103,7 +103,7 @@ def read_predictions(path: Path) -> Predictions:
 
     Raises:
         EvaluationError: `no-predictions`, `bad-prediction`, `duplicate-prediction`,
-            `patient-in-two-parts` or `single-class`, naming the file and its line.
+            `patient-in-two-folds` or `single-class`, naming the file and its line.
     """
     table = _table(path)
     _check_duplicates(table, path.name)

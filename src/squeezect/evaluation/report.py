@@ -61,7 +61,7 @@ def evaluate(
 
     Raises:
         EvaluationError: `no-predictions`, `bad-prediction`, `duplicate-prediction`,
-            `patient-in-two-parts`, `single-class`, `bad-history` or `bad-run-file`, naming file
+            `patient-in-two-folds`, `single-class`, `bad-history` or `bad-run-file`, naming file
             and line; `bad-choice`. Nothing is written then.
 
     Example:

@@ -54,7 +54,7 @@ SEVERAL_IMAGES = Code(
     "name the file itself, or one of them with --series as squeezect inspect does",
 )
 UNKNOWN_SERIES = Code(
-    "unknown-series",
+    "no-such-series",
     "The series asked for is not here.",
     "take a name from squeezect inspect",
 )

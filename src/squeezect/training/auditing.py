@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from squeezect.candidates import Patches, read_patches
 from squeezect.cohorts import (
     Audit,
     AuditRules,
@@ -18,6 +21,7 @@ from squeezect.cohorts import (
     make_folds,
 )
 from squeezect.cohorts.layouts import detect_layout, read_dataset
+from squeezect.errors import CohortError
 from squeezect.preparation import Store
 from squeezect.training.prepared import Prepared, case_key
 from squeezect.training.teachers import Teachers
@@ -29,12 +33,16 @@ volumes, and a copy that was recoloured or made noisy 0.98."""
 MOST_COMPARED = 2000
 """Volumes of which every two are compared; of more than these, only equal ones count as copies."""
 
+EQUAL = 0.9999
+"""Likeness of volumes that are equal but for rounding."""
+
 
 def audit_cohort(path: Path, *, folds: int = 5, seed: int = 0, store: Path | None = None) -> Audit:
     """Make the folds of a data set and look for anything that their parts share.
 
-    A table is also taken as it is split: what its own train and test rows share is found although
-    training would refuse to read it.
+    Tables and lists of patches are also taken as they are split: what their own train and test
+    rows share is found although training would refuse it. Equal pictures on lists of patches count
+    as copies.
 
     Args:
         path: cohort table or folder of a known data set.
@@ -45,16 +53,25 @@ def audit_cohort(path: Path, *, folds: int = 5, seed: int = 0, store: Path | Non
     Raises:
         CohortError: if the data set cannot be read or split.
     """
-    plain = path.is_file() and detect_layout(path) == "table"
+    layout = detect_layout(path)
+    plain = path.is_file() and layout == "table"
     cohort = Cohort.read(path, allow_shared=True) if plain else read_dataset(path)
-    prints = {}
+    prints = _pictures(cohort) if layout == "patch-lists" else {}
     if store is not None:
         volumes = Store.open(store)
         keys = {case.voxels: case_key(case, volumes.preparation) for case in cohort.cases}
-        prints = {v: fingerprint(volumes.read(k).values) for v, k in keys.items() if k in volumes}
+        prints |= {v: fingerprint(volumes.read(k).values) for v, k in keys.items() if k in volumes}
     found = audit_folds(cohort, make_folds(cohort, folds=folds, seed=seed), fingerprints=prints)
     given = _as_split(cohort, prints, Teachers.beside(path) if plain else None)
     return replace(found, rows=(*given.rows, *found.rows))
+
+
+def _pictures(cohort: Cohort) -> dict[str, bytes]:
+    """Fingerprints of equal patches; none where the pictures are not such patches."""
+    try:
+        return equal_patches(cohort.cases, read_patches(cohort.cases))
+    except CohortError:
+        return {}
 
 
 def _as_split(cohort: Cohort, prints: Mapping[str, bytes], teachers: Teachers | None) -> Audit:
@@ -66,6 +83,41 @@ def _as_split(cohort: Cohort, prints: Mapping[str, bytes], teachers: Teachers | 
     parts = {"train": train, "test": test}
     found = audit(parts, fingerprints=prints, pseudo_labelled=taught, rules=rules)
     return replace(found, rows=tuple(replace(leak, where="as split") for leak in found.rows))
+
+
+def audit_patches(
+    learn: Sequence[Case], judged: Sequence[Case], patches: Patches, held: Patches
+) -> tuple[Audit, dict[str, object]]:
+    """Look for anything that the patches of two lists share, equal pictures among it.
+
+    Args:
+        learn: cases to learn from.
+        judged: cases that judge.
+        patches: the pictures of `learn`.
+        held: those of `judged`.
+
+    Returns:
+        The audit, and facts about how copies were looked for.
+    """
+    both = Patches(
+        np.concatenate([patches.values, held.values]),
+        np.concatenate([patches.labels, held.labels]),
+    )
+    prints = equal_patches([*learn, *judged], both)
+    parts = {"train": learn, "validation": judged}
+    found = audit(parts, fingerprints=prints, rules=AuditRules(alike=EQUAL))
+    return found, {"exact_copies_only": True}
+
+
+def equal_patches(cases: Sequence[Case], patches: Patches) -> dict[str, bytes]:
+    """Fingerprints by voxels of the patches that are there more than once."""
+    marks = [hashlib.sha256(values.tobytes()).digest() for values in patches.values]
+    times = Counter(marks)
+    return {
+        case.voxels: fingerprint(values[None])
+        for case, values, mark in zip(cases, patches.values, marks, strict=True)
+        if times[mark] > 1
+    }
 
 
 def audit_prepared(

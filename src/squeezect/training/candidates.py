@@ -11,13 +11,14 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
+from squeezect.training.auditing import audit_patches
 from squeezect.training.crossval import TARGET_SENSITIVITY
 from squeezect.training.fold import RESUME_FILE, fit, precision_of
 from squeezect.training.module import Task
 from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import alone, claim, write_csv, write_json
+from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.watch import Watch
@@ -30,18 +31,21 @@ def train_on_patches(
     recipe: Recipe,
     folder: Path,
     *,
+    allow_leaks: bool = False,
     source: Source | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train on the patches of split ``train`` and judge on those of split ``test``.
 
-    The judged patches choose nothing: the last weights are kept (their moving average, if the
+    Before the first step an audit looks for what the two parts share. The judged patches choose
+    nothing: the last weights are kept (their moving average, if the
     recipe has one), whatever the scores on the way.
 
     Args:
         cohort: patches, see `read_patch_lists`.
         recipe: what to do.
         folder: the run folder; resumed if it holds this very run.
+        allow_leaks: train although the parts share something (recorded) instead of refusing.
         source: networks to start from, for fine-tuning.
         progress: who is told.
 
@@ -49,7 +53,8 @@ def train_on_patches(
         The run folder.
 
     Raises:
-        CohortError: `unreadable-patch`.
+        CohortError: `unreadable-patch`; `leak`, if the parts share a patient, a file, a place in
+            a scan or equal pictures.
         RecipeError: `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
         CheckpointError: `weights-do-not-fit`.
     """
@@ -66,6 +71,8 @@ def train_on_patches(
     train, held = read_patches(learn), read_patches(judged)
     claim(folder, stamp)
     with alone(folder):
+        found, facts = audit_patches(learn, judged, train, held)
+        keep_audit(folder, found, facts, allow_leaks=allow_leaks)
         fold = folder / "fold-0"
         if not (fold / CARD_FILE).exists():
             _train(fold, recipe, train, learn, start, progress)

@@ -4,7 +4,7 @@ A run folder is written step by step and can be killed at any of them; the same 
 The test part is only opened after the last fold has been trained.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +19,7 @@ from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run, judged_by
-from squeezect.training.run_folder import alone, claim, write_csv, write_json
+from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
@@ -91,12 +91,7 @@ def cross_validate(  # noqa: PLR0913
         CheckpointError: `weights-do-not-fit`.
         PreparationError: `unprepared-scans`.
     """
-    drawn = _drawn(cohort, recipe)
-    if source is not None:
-        for k in range(recipe.folds):
-            source.donor(k, judged_by(drawn, k))
-    rehearse(recipe, source)
-    _lessons(cohort, drawn, teachers)
+    _rehearse(cohort, recipe, source, teachers)
     stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
     claim(folder, stamp)
     with alone(folder):
@@ -105,7 +100,6 @@ def cross_validate(  # noqa: PLR0913
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
         cohort = cohort.without(set(failed))
-        skipped = [{"row": row, **error.as_dict()} for row, error in failed.items()]
         folds = _drawn(cohort, recipe)
         write_json(folder / "folds.json", folds.as_dict())
         lessons = _lessons(cohort, folds, teachers)
@@ -113,9 +107,20 @@ def cross_validate(  # noqa: PLR0913
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)
-        predictions = _predict(run, progress)
-        _finish(run, predictions, stamp, skipped)
+        _finish(run, _predict(run, progress), stamp, failed)
     return folder
+
+
+def _rehearse(
+    cohort: Cohort, recipe: Recipe, source: Source | None, teachers: Teachers | None
+) -> None:
+    """Refuse before anything is written what could not be trained."""
+    drawn = _drawn(cohort, recipe)
+    if source is not None:
+        for k in range(recipe.folds):
+            source.donor(k, judged_by(drawn, k))
+    rehearse(recipe, source)
+    _lessons(cohort, drawn, teachers)
 
 
 def _stamp(
@@ -159,10 +164,7 @@ def audit_parts(run: Run, supplies: Supplies, *, allow_leaks: bool) -> None:
     found, facts = supplies.audited(
         run.cohort, run.folds, run.volumes, taught=taught, transductive=asked
     )
-    facts = {**found.as_dict(), **facts, "leaks_allowed": allow_leaks}
-    write_json(run.folder / "audit.json", facts)
-    if not allow_leaks:
-        found.require_ok()
+    keep_audit(run.folder, found, facts, allow_leaks=allow_leaks)
 
 
 def unprepared(cohort: Cohort, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:
@@ -268,7 +270,7 @@ def _finish(
     run: Run,
     predictions: pd.DataFrame,
     stamp: Mapping[str, object],
-    skipped: Sequence[Mapping[str, object]],
+    failed: Mapping[int, SqueezeCTError],
 ) -> None:
     out_of_fold = predictions[predictions["part"] == "validation"]
     labels = out_of_fold["label"].to_numpy()
@@ -284,7 +286,7 @@ def _finish(
             "cases": len(run.cohort.cases),
             "patients": len({c.patient for c in run.cohort.cases}),
             "positives": int(labels.sum()),
-            "skipped": list(skipped),
+            "skipped": [{"row": row, **error.as_dict()} for row, error in failed.items()],
             "thresholds": {"half": 0.5, "sensitivity-90": threshold},
             "scores": {"out_of_fold_auc": roc_auc(labels, scores).value},
             "pseudo_labels": run.teachers.used(run.lessons) if run.teachers else None,

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
 from squeezect.candidates import mean_view
@@ -20,6 +17,7 @@ from squeezect.memory import keep_freed_memory
 from squeezect.models import Classifier
 from squeezect.nodules import Bank
 from squeezect.training.data import Batches, EpochSampler, Sample, Volumes, loader
+from squeezect.training.lightning import ModelCheckpoint, TensorBoardLogger, lightning
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import pytorch_lightning as lightning
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -12,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from squeezect.models import Classifier, create_model
 from squeezect.models.nodule import NoduleNet
 from squeezect.training.freezing import freeze, still
+from squeezect.training.lightning import lightning
 from squeezect.training.pointing import pointing_loss, shape_of
 from squeezect.training.ramp import two_part_loss
 from squeezect.training.recipe import Recipe

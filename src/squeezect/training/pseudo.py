@@ -119,11 +119,7 @@ def pseudo_label(  # noqa: PLR0913
     """
     source = Source.open(run)
     cohort = _joined(unlabelled, labelled, out)
-    asked = [c for c in cohort.cases if c.label is None or (transductive and c.split == "test")]
-    if not asked:
-        raise CohortError(NOTHING_TO_LABEL, f"all rows of {unlabelled.source.name} have labels")
-    if not cohort.labelled:
-        raise CohortError(NO_LABELS, f"{unlabelled.source.name} has no labelled rows")
+    asked = _asked(cohort, unlabelled.source.name, transductive=transductive)
     test = _test_cases(run, cohort)
     _audit(test, asked, None, transductive=transductive)
     how = source.donors[0].card.preparation
@@ -144,6 +140,16 @@ def pseudo_label(  # noqa: PLR0913
     for column in said:
         out.with_suffix(f".{column}.part").unlink(missing_ok=True)
     return Labelled(out, len(asked), tuple(failed), _chosen(said, asked, rules), transductive)
+
+
+def _asked(cohort: Cohort, name: str, *, transductive: bool) -> list[Case]:
+    """The cases to label: those without a label, and perhaps those of the test part."""
+    asked = [c for c in cohort.cases if c.label is None or (transductive and c.split == "test")]
+    if not asked:
+        raise CohortError(NOTHING_TO_LABEL, f"all rows of {name} have labels")
+    if not cohort.labelled:
+        raise CohortError(NO_LABELS, f"{name} has no labelled rows")
+    return asked
 
 
 def _unlabellable(out: Path, failed: Mapping[int, SqueezeCTError]) -> SqueezeCTError:

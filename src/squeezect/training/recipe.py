@@ -4,8 +4,6 @@ Shipped recipes are the TOML files in ``squeezect/training/recipes``; `Recipe.lo
 names or the path of a file of your own.
 """
 
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,6 +19,7 @@ from pydantic import (
 from squeezect.errors import Code, RecipeError
 from squeezect.preparation import Preparation
 from squeezect.training.ramp import Ramp
+from squeezect.training.shipped import Shelf
 
 UNKNOWN_RECIPE = Code(
     "unknown-recipe",
@@ -32,6 +31,8 @@ BAD_RECIPE = Code(
     "A recipe has a wrong field or value, or contradicts itself.",
     "correct the field; a shipped recipe shows every field with a comment",
 )
+
+SHELF = Shelf("recipe", "squeezect.training", "recipes", UNKNOWN_RECIPE, BAD_RECIPE)
 
 
 class Augmentation(BaseModel):
@@ -258,30 +259,17 @@ class Recipe(BaseModel):
             >>> Recipe.load("paper").learning_rate
             1e-05
         """
-        source = Path(name)
-        if source.suffix != ".toml":
-            if str(name) not in recipe_names():
-                known = ", ".join(recipe_names())
-                raise RecipeError(UNKNOWN_RECIPE, f"no recipe {str(name)!r}; shipped are {known}")
-            text = files(__package__).joinpath("recipes", f"{name}.toml").read_text("utf-8")
-        elif not source.is_file():
-            raise RecipeError(UNKNOWN_RECIPE, f"no recipe file {source}")
-        else:
-            text = source.read_text("utf-8")
+        data = {"name": Path(name).stem} | SHELF.read(name)
+        data |= {key: value for key, value in changes.items() if value is not None}
         try:
-            data = tomllib.loads(text)
-            data |= {key: value for key, value in changes.items() if value is not None}
-            return cls.model_validate({"name": source.stem} | data)
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(BAD_RECIPE, f"recipe {name}: {error}") from error
+            return cls.model_validate(data)
         except ValidationError as error:
             raise RecipeError(BAD_RECIPE, f"recipe {name}: {_first_problem(error)}") from error
 
 
 def recipe_names() -> tuple[str, ...]:
     """Names of the shipped recipes, sorted."""
-    folder = files(__package__).joinpath("recipes")
-    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+    return SHELF.names()
 
 
 def _first_problem(error: ValidationError) -> str:

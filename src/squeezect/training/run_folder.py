@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from squeezect import __version__
 from squeezect.checkpoint import write_atomically
+from squeezect.cohorts import Audit
 from squeezect.errors import Code, RecipeError
 from squeezect.training.recipe import Recipe
 
@@ -98,9 +98,18 @@ def environment() -> dict[str, object]:
     }
 
 
-def discard_store(folder: Path) -> None:
-    """Delete the prepared volumes inside a run folder; they can be made again."""
-    shutil.rmtree(folder / "store", ignore_errors=True)
+def keep_audit(
+    folder: Path, found: Audit, facts: Mapping[str, object], *, allow_leaks: bool
+) -> None:
+    """Write what an audit found into the run folder, and refuse leaks unless they are allowed.
+
+    Raises:
+        CohortError: `leak`.
+    """
+    told = {**found.as_dict(), **facts, "leaks_allowed": allow_leaks}
+    write_json(folder / "audit.json", told)
+    if not allow_leaks:
+        found.require_ok()
 
 
 def write_json(path: Path, data: object) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as lightning
 import torch
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
 from squeezect.checkpoint import write_atomically
+from squeezect.training.lightning import lightning
 from squeezect.training.module import Batch, Task
 from squeezect.training.progress import Progress
 

@@ -66,11 +66,10 @@ def search_recipes(
     """
     base = plan.base
     plan.space.check(base)
-    outer = make_folds(cohort, folds=base.folds, seed=base.seed, tune_fraction=base.tune_fraction)
+    outer, inner = _drawn(cohort, plan)
     first = outer.folds[0]
-    searched = cohort.only([*first.train, *first.tune])
-    seen = cohort.without(set(outer.test)).only([*first.train, *first.tune, *first.validation])
-    inner = make_folds(searched, folds=plan.inner_folds, seed=base.seed, tune_fraction=0.0)
+    searched = cohort.only(inner.patients)
+    seen = cohort.only([*first.train, *first.tune, *first.validation])
     longest = plan.space.longest(base)
     sampling = _sampling(plan, longest)
     claim(folder, plan.stamp(cohort))
@@ -98,6 +97,16 @@ def search_recipes(
     status = {"status": "finished", **plan.stamp(cohort), "found": found.as_dict()}
     write_json(folder / "run.json", status)
     return found
+
+
+def _drawn(cohort: Cohort, plan: Plan) -> tuple[Folds, Folds]:
+    """The folds that judge the winner, and those inside the first one's training part."""
+    base = plan.base
+    outer = make_folds(cohort, folds=base.folds, seed=base.seed, tune_fraction=base.tune_fraction)
+    first = outer.folds[0]
+    searched = cohort.only([*first.train, *first.tune])
+    inner = make_folds(searched, folds=plan.inner_folds, seed=base.seed, tune_fraction=0.0)
+    return outer, inner
 
 
 def _sampling(plan: Plan, longest: int) -> Sampling:

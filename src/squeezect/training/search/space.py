@@ -5,9 +5,7 @@ names or the path of a file of your own.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -29,6 +27,7 @@ from pydantic import (
 from squeezect.errors import Code, ModelError, RecipeError
 from squeezect.models import create_model
 from squeezect.training.recipe import Recipe
+from squeezect.training.shipped import Shelf
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Value = Scalar | tuple[Scalar, ...]
@@ -47,6 +46,8 @@ BAD_SPACE = Code(
     "A search space names a field that recipes do not have, or values that it cannot take.",
     "give each field low and high (and log = true), or choices, that the recipe accepts",
 )
+
+SHELF = Shelf("space", "squeezect.training.search", "spaces", UNKNOWN_SPACE, BAD_SPACE)
 
 
 class Range(BaseModel):
@@ -149,23 +150,11 @@ class Space(BaseModel):
         Raises:
             RecipeError: `unknown-space` or `bad-space`.
         """
-        source = Path(name)
-        if source.suffix != ".toml":
-            if str(name) not in space_names():
-                known = ", ".join(space_names())
-                raise RecipeError(UNKNOWN_SPACE, f"no space {str(name)!r}; shipped are {known}")
-            text = files(__package__).joinpath("spaces", f"{name}.toml").read_text("utf-8")
-        elif not source.is_file():
-            raise RecipeError(UNKNOWN_SPACE, f"no space file {source}")
-        else:
-            text = source.read_text("utf-8")
+        axes = _flat(SHELF.read(name))
+        if not axes:
+            raise RecipeError(BAD_SPACE, f"space {name} has no axes")
         try:
-            axes = _flat(tomllib.loads(text))
-            if not axes:
-                raise RecipeError(BAD_SPACE, f"space {name} has no axes")
-            return cls.model_validate({"name": source.stem, "axes": axes})
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(BAD_SPACE, f"space {name}: {error}") from error
+            return cls.model_validate({"name": Path(name).stem, "axes": axes})
         except ValidationError as error:
             raise RecipeError(BAD_SPACE, f"space {name}: {_first_problem(error)}") from error
 
@@ -196,8 +185,7 @@ class Space(BaseModel):
 
 def space_names() -> tuple[str, ...]:
     """Names of the shipped spaces, sorted."""
-    folder = files(__package__).joinpath("spaces")
-    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+    return SHELF.names()
 
 
 def changed(base: Recipe, values: Mapping[str, Value]) -> Recipe:

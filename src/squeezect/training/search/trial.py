@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pytorch_lightning as lightning
 
 from squeezect.cohorts import Cohort, Folds
 from squeezect.errors import Code, RecipeError, SqueezeCTError
@@ -19,6 +18,7 @@ from squeezect.evaluation import compare, roc_auc
 from squeezect.evaluation.cases import Cases
 from squeezect.scan import pseudonym
 from squeezect.training.fold import RESUME_FILE, batches, fit, predict_part
+from squeezect.training.lightning import lightning
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
