@@ -65,6 +65,13 @@ SERIES_CHOSEN = Code(
     "note",
 )
 NOT_CT = Code("not-ct", "The series is not a CT image series.", "give the CT series of the study")
+SHARED_UID = Code(
+    "shared-series-uid",
+    "Slices of one series UID, or of none, name several patients, studies or frames of reference; "
+    "each was taken as a series of its own.",
+    "name the series that you want with --series, and export the others again",
+    "warn",
+)
 SERIES_SKIPPED = Code(
     "series-skipped",
     "A series that comes first by the rule of choice could not be read; another one was taken.",
@@ -157,7 +164,8 @@ DUPLICATE = Code(
 )
 CONFLICT = Code(
     "conflicting-slices",
-    "Different slices claim one position: several phases or reconstructions in one series.",
+    "Different slices claim one position, or lie among each other: several acquisitions, phases "
+    "or reconstructions in one series.",
     "export one phase or reconstruction as a series of its own",
 )
 TILT = Code(

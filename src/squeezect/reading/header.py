@@ -22,6 +22,7 @@ from squeezect.reading.values import (
     whole,
     words,
 )
+from squeezect.scan import pseudonym
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 CT_CLASSES = {
@@ -29,6 +30,8 @@ CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
     "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
 }
+ORIGIN = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
+"""Slices that contradict each other in one of these are no one volume."""
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 PixelKind = Literal["", "int", "float"]
@@ -86,6 +89,8 @@ class Header:
         sop_class: UID of the kind of object.
         modality: e.g. ``CT``.
         series: SeriesInstanceUID.
+        origin: patient, study and frame of reference, each a hash or "" where it is missing.
+        acquisition: AcquisitionNumber, None if missing.
         description: of the series.
         image_type: words of ImageType.
         position_mm: ImagePositionPatient, None if missing or no three finite numbers.
@@ -110,6 +115,8 @@ class Header:
     sop_class: str = ""
     modality: str = ""
     series: str = ""
+    origin: tuple[str, ...] = ()
+    acquisition: int | None = None
     description: str = ""
     image_type: tuple[str, ...] = ()
     position_mm: tuple[float, ...] | None = None
@@ -276,6 +283,8 @@ def _header(source: Source, dataset: Dataset) -> Header:
         sop_class=text(dataset, "SOPClassUID"),
         modality=text(dataset, "Modality"),
         series=text(dataset, "SeriesInstanceUID"),
+        origin=tuple(_hashed(text(dataset, keyword)) for keyword in ORIGIN),
+        acquisition=whole(dataset, "AcquisitionNumber", None),
         description=text(dataset, "SeriesDescription"),
         image_type=words(dataset, "ImageType"),
         position_mm=numbers(dataset, "ImagePositionPatient", 3),
@@ -293,6 +302,10 @@ def _header(source: Source, dataset: Dataset) -> Header:
         voltage_kv=number(dataset, "KVP"),
         contrast=contrast or None,
     )
+
+
+def _hashed(identity: str) -> str:
+    return pseudonym(identity) if identity else ""
 
 
 def _as_stored(value: int | None, pixels: Pixels) -> int | None:

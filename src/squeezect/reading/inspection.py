@@ -155,7 +155,7 @@ def inspect(
             wanted = series is None or series in {one.uid, one.pseudonym}
             if report.usable and wanted and not taken:
                 report, scan, taken = replace(report, chosen=True), read, True
-            reports[f"series {one.uid}"] = report
+            reports[f"series {one.uid} {one.part}"] = report
         for image in found.images:
             report, read = _image_report(image, sources, limits, keep_ids)
             wanted = len(found.images) == 1 if series is None else series == image_name(image)

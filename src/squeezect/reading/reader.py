@@ -180,9 +180,10 @@ def _candidates(found: Found, name: str | None) -> list[Series]:
         named = _named(found.series, name)
         if not named:
             raise ReadingError(codes.UNKNOWN_SERIES, f"no series {name} among {len(found.series)}")
-        if named[0].refusal is not None:
-            raise named[0].refusal
-        return named[:1]
+        usable = choose(named)
+        if not usable:
+            raise named[0].refusal or ReadingError(codes.NO_SERIES, "no slices")
+        return usable
     usable = choose(found.series)
     if usable:
         return usable

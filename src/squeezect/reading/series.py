@@ -1,7 +1,7 @@
 """Files to series, and which series is the one to read."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,7 @@ class Series:
         stack: the slices in order; None if they cannot be a volume.
         refusal: why it is not usable; None if it is, as far as headers tell.
         findings: what else is worth saying.
+        part: what tells it from others of its UID; "" where it has the UID for itself.
     """
 
     uid: str
@@ -44,11 +45,13 @@ class Series:
     stack: Stack | None
     refusal: ReadingError | None
     findings: tuple[Finding, ...] = ()
+    part: str = ""
 
     @property
     def pseudonym(self) -> str:
-        """Its name in results: a hash of the UID."""
-        return pseudonym(self.uid) if self.uid else ""
+        """Its name in results: a hash of the UID, and of what tells it from others of this UID."""
+        name = f"{self.uid} {self.part}".strip()
+        return pseudonym(name) if name else ""
 
     @property
     def coverage_mm(self) -> float:
@@ -91,7 +94,7 @@ def find_series(
         deadline: when to give up.
         suffixes: of image formats that are not DICOM.
     """
-    groups: dict[str, list[Header]] = {}
+    headers: list[Header] = []
     images, broken = [], []
     for source in sources:
         deadline.check(source.name)
@@ -99,14 +102,28 @@ def find_series(
             images.append(source)
             continue
         try:
-            headers = read_headers(source, limits)
+            headers += read_headers(source, limits)
         except ReadingError as error:
             broken.append((source, error))
-            continue
-        for header in headers:
-            groups.setdefault(header.series, []).append(header)
-    series = tuple(_judge(uid, headers, limits) for uid, headers in groups.items())
+    series = tuple(_judge(group, part, limits) for part, group in _groups(headers))
     return Found(series, tuple(images), tuple(broken))
+
+
+def _groups(headers: Iterable[Header]) -> Iterator[tuple[str, list[Header]]]:
+    """Headers of one series each, and what tells it from others of its UID."""
+    by_uid: dict[str, list[Header]] = {}
+    for header in headers:
+        by_uid.setdefault(header.series, []).append(header)
+    for group in by_uid.values():
+        # A missing value contradicts nothing: some writers leave it out here and there.
+        values = zip(*(header.origin for header in group), strict=True)
+        if all(len(set(column) - {""}) <= 1 for column in values):
+            yield "", group
+            continue
+        parts: dict[str, list[Header]] = {}
+        for header in group:
+            parts.setdefault(" ".join(header.origin), []).append(header)
+        yield from parts.items()
 
 
 def choose(candidates: Sequence[Series]) -> list[Series]:
@@ -128,6 +145,7 @@ def choose(candidates: Sequence[Series]) -> list[Series]:
             sharpness(series.headers[0].kernel),
             -covered,
             series.uid,
+            series.part,
         )
 
     return sorted(usable, key=rank)
@@ -151,8 +169,10 @@ def sharpness(kernel: str) -> float:
     return float(min(int(digits[0][:4]), 100)) if digits else 50.0
 
 
-def _judge(uid: str, headers: list[Header], limits: Limits) -> Series:
-    findings: list[Finding] = []
+def _judge(headers: list[Header], part: str, limits: Limits) -> Series:
+    uid, findings = headers[0].series, list[Finding]()
+    if part:
+        findings.append(Finding(codes.SHARED_UID, f"{len(headers)} slices are of this one"))
     try:
         headers = _only_volume(headers, findings)
         for header in headers:
@@ -163,15 +183,15 @@ def _judge(uid: str, headers: list[Header], limits: Limits) -> Series:
             raise ReadingError(codes.TOO_LARGE, what)
         stacked = stack(headers)
     except ReadingError as error:
-        return Series(uid, tuple(headers), None, error, tuple(findings))
+        return Series(uid, tuple(headers), None, error, tuple(findings), part)
     if stacked.grid.shape[0] > 4 * len(headers):
         gap = ReadingError(
             codes.GAP, f"{len(headers)} slices over {stacked.grid.size_mm[0]:.0f} mm"
         )
-        return Series(uid, tuple(headers), None, gap, tuple(findings))
+        return Series(uid, tuple(headers), None, gap, tuple(findings), part)
     findings += stacked.findings
     findings += _origin(headers)
-    return Series(uid, tuple(headers), stacked, None, tuple(findings))
+    return Series(uid, tuple(headers), stacked, None, tuple(findings), part)
 
 
 def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]:
@@ -179,6 +199,10 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
     kinds = Counter((h.sop_class, h.modality) for h in headers)
     (sop_class, modality), _ = kinds.most_common(1)[0]
     slices = [h for h in headers if is_ct(h)]
+    odd = next((h for h in headers if h.sop_class in CT_CLASSES and not is_ct(h)), None)
+    if odd is not None:
+        what = f"{odd.name} says modality {odd.modality} and {_class_name(odd.sop_class)}"
+        raise ReadingError(codes.NOT_CT, what)
     if not slices:
         what = f"{len(headers)} images of modality {modality or 'unknown'}"
         raise ReadingError(codes.NOT_CT, f"{what}, {_class_name(sop_class)}")
@@ -198,10 +222,11 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
 
 
 def is_ct(header: Header) -> bool:
-    """Whether an image is CT, by its SOP class, or by its modality if it has none."""
+    """Whether an image is CT, by its SOP class and its modality, whichever it has."""
+    modality = header.modality.upper()
     if header.sop_class:
-        return header.sop_class in CT_CLASSES
-    return header.modality == "CT"
+        return header.sop_class in CT_CLASSES and modality in {"", "CT"}
+    return modality == "CT"
 
 
 def _is_localizer(header: Header) -> bool:

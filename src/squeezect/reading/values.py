@@ -33,6 +33,7 @@ DICOM_ERRORS = (
 
 _KEYWORDS = """
     SOPClassUID SOPInstanceUID ImageType Modality SeriesInstanceUID SeriesDescription
+    PatientID StudyInstanceUID FrameOfReferenceUID AcquisitionNumber
     Manufacturer KVP ConvolutionKernel ContrastBolusAgent SliceThickness GantryDetectorTilt
     ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames
     SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit
@@ -44,6 +45,7 @@ TAGS = {keyword: Tag(keyword) for keyword in _KEYWORDS.split()}
 """What is read of a header, by keyword; the rest is passed over."""
 
 _NEEDS_THE_REST = {
+    "PatientID",
     "SeriesDescription",
     "Manufacturer",
     "ConvolutionKernel",
