@@ -135,3 +135,69 @@ def test_names_of_the_parts_do_not_hang_on_the_order_of_files(writer, tmp_path):
         path.rename(writer.folder / f"other-{number}.dcm")
     after = {row["series_uid"] for row in inspect(writer.folder).as_dict()["series"]}
     assert after == before
+
+
+LACKING = {
+    "slope and intercept": ("RescaleSlope", "RescaleIntercept"),
+    "intercept": ("RescaleIntercept",),
+}
+
+
+@pytest.mark.parametrize("what", LACKING)
+@pytest.mark.parametrize("lacking", [{4}, set(range(5, 10)), {0, 2, 4, 6, 8}], ids=str)
+def test_slices_with_and_without_a_rescale_are_refused(writer, what, lacking):
+    def edit(ds, index):
+        if index in lacking:
+            for keyword in LACKING[what]:
+                delattr(ds, keyword)
+
+    writer.write(edit=edit)
+    assert "has none" in refused(writer.folder, "mixed-storage")
+
+
+def test_slices_of_8_among_slices_of_16_bits_are_refused(writer):
+    def edit(ds, index):
+        if index == 7:
+            change(ds, {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7})
+
+    writer.write(edit=edit)
+    assert "8 bits" in refused(writer.folder, "mixed-storage")
+
+
+def swap_bytes(ds):
+    ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+
+
+ODD = {
+    "no offset": lambda ds: change(ds, {"RescaleIntercept": "0"}),
+    "swapped bytes": swap_bytes,
+    "empty": lambda ds: change(ds, {"PixelData": bytes(len(ds.PixelData))}),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+@pytest.mark.parametrize("places", [{0}, {7}, {7, 8}, {-1}], ids=str)
+def test_slices_out_of_line_with_their_neighbours_are_refused(chest, tmp_path, what, places):
+    from pydicom import dcmread
+
+    from squeezect.phantom import write_dicom
+
+    paths = write_dicom(chest, tmp_path)
+    if what == "empty" and places != {7}:
+        pytest.skip("empty slices at the ends are common in reformatted series")
+    for place in places:
+        ds = dcmread(paths[place])
+        ODD[what](ds)
+        ds.save_as(paths[place])
+    refused(tmp_path, "odd-slice")
+    found = {f.code.name: f for f in read_scan(tmp_path, allow=["odd-slice"]).findings}
+    assert found["odd-slice"].severity == "warn"
+
+
+def test_slices_out_of_line_are_not_found_in_sound_chests_however_thin_or_thick(chest):
+    from squeezect.reading.checks import check_slices
+
+    for axis in range(3):
+        for step in range(1, 7):
+            hu = np.moveaxis(chest.hu, axis, 0)[::step]
+            assert check_slices(hu, [""] * len(hu)) == []

@@ -149,6 +149,17 @@ MIXED_ORIENTATION = Code(
     "Slices of one series are not parallel.",
     "export the series again, without other images in it",
 )
+MIXED_STORAGE = Code(
+    "mixed-storage",
+    "Slices of one series are stored in different ways: some with a rescale and some without, or "
+    "in 8 and in 16 bits.",
+    "export the series again; values of some slices cannot be told",
+)
+ODD_SLICE = Code(
+    "odd-slice",
+    "Values of a slice are far from those of its neighbours: its rescale or its bytes are wrong.",
+    "export the series again; this slice is damaged or no part of it",
+)
 GAP = Code("slice-gap", "Slices are missing.", "export the series again, with all its slices")
 UNEVEN = Code(
     "uneven-spacing",

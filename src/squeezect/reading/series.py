@@ -11,7 +11,7 @@ from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
 from squeezect.reading.geometry import Stack, stack
 from squeezect.reading.header import CT_CLASSES, Header, read_headers
-from squeezect.reading.pixels import LOSSY, check_pixels
+from squeezect.reading.pixels import LOSSY, check_pixels, pixel_bytes
 from squeezect.reading.sources import Deadline, Limits, Source
 from squeezect.scan import pseudonym
 
@@ -176,11 +176,13 @@ def _judge(headers: list[Header], part: str, limits: Limits) -> Series:
     try:
         headers = _only_volume(headers, findings)
         for header in headers:
-            check_pixels(header, limits.voxels)
+            check_pixels(header, limits)
+        _check_storage(headers)
         voxels = len(headers) * headers[0].pixels.rows * headers[0].pixels.columns
         if voxels > limits.voxels:
             what = f"{len(headers)} slices make {voxels} voxels"
             raise ReadingError(codes.TOO_LARGE, what)
+        _check_ratio(headers, limits)
         stacked = stack(headers)
     except ReadingError as error:
         return Series(uid, tuple(headers), None, error, tuple(findings), part)
@@ -219,6 +221,34 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
         what = f"{computed.name} holds {_unit(computed)}, not Hounsfield units"
         raise ReadingError(codes.NOT_CT, what)
     return kept
+
+
+def _check_ratio(headers: Sequence[Header], limits: Limits) -> None:
+    """Refuse pixels that all together swell beyond reason when decoded."""
+    files = {id(header.source): header for header in headers}.values()
+    packed = sum(header.source.packed for header in files)
+    needed = sum(pixel_bytes(header) for header in files)
+    if limits.inflates(packed, needed):
+        what = f"{len(files)} files of {packed} bytes declare {needed} bytes of pixels"
+        raise ReadingError(codes.TOO_LARGE, what)
+
+
+def _check_storage(headers: Sequence[Header]) -> None:
+    """Refuse slices whose stored values cannot all mean the same."""
+    first = headers[0]
+    for header in headers:
+        for label, mine, other in (
+            ("a rescale slope", header.slope is not None, first.slope is not None),
+            ("a rescale intercept", header.intercept is not None, first.intercept is not None),
+        ):
+            if mine != other:
+                having, lacking = (header, first) if mine else (first, header)
+                what = f"{having.name} has {label}, {lacking.name} has none"
+                raise ReadingError(codes.MIXED_STORAGE, what)
+        bits, usual = header.pixels.allocated, first.pixels.allocated
+        if bits != usual:
+            what = f"{header.name} stores {bits} bits per value, {first.name} {usual}"
+            raise ReadingError(codes.MIXED_STORAGE, what)
 
 
 def is_ct(header: Header) -> bool:

@@ -42,7 +42,7 @@ def read_slice(path: str | Path, *, frame: int = 0, limits: Limits = LIMITS) -> 
         header = headers[frame]
         if not is_ct(header):
             raise ReadingError(codes.NOT_CT, f"{header.name} is of modality {header.modality}")
-        check_pixels(header, limits.voxels)
+        check_pixels(header, limits)
         hu = np.empty((1, header.pixels.rows, header.pixels.columns), np.int16)
         decode_into(hu, [header], Deadline(limits), threads=1)
     plane: Hu = hu[0]

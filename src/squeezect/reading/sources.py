@@ -57,7 +57,11 @@ class Limits:
 
     def swells(self, packed: int, unpacked: int) -> bool:
         """Whether unpacking would take more room than any honest file."""
-        return unpacked > max(SMALL_BYTES, self.ratio * packed) or unpacked > self.file_bytes
+        return self.inflates(packed, unpacked) or unpacked > self.file_bytes
+
+    def inflates(self, packed: int, unpacked: int) -> bool:
+        """Whether so few bytes cannot honestly hold so many."""
+        return unpacked > max(SMALL_BYTES, self.ratio * packed)
 
 
 LIMITS = Limits()
@@ -104,6 +108,11 @@ class Source:
     path: Path
     archive: zipfile.ZipFile | None = None
     member: zipfile.ZipInfo | None = None
+
+    @property
+    def packed(self) -> int:
+        """The bytes that it takes on disk."""
+        return self.size if self.member is None else self.member.compress_size
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
