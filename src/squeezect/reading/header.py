@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
 from pydicom import dcmread
@@ -32,6 +33,7 @@ CT_CLASSES = {
 }
 ORIGIN = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 """Slices that contradict each other in one of these are no one volume."""
+DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 PixelKind = Literal["", "int", "float"]
@@ -153,6 +155,7 @@ def read_headers(source: Source, limits: Limits) -> list[Header]:
     """
     start = source.head(1024)
     if not looks_like_dicom(start):
+        _check_filled(source, start)
         return []
     try:
         return _parse(source, limits)
@@ -162,6 +165,20 @@ def read_headers(source: Source, limits: Limits) -> list[Header]:
         # The text of the error may quote values; its kind says enough.
         what = f"{source.name} has no readable DICOM header ({type(error).__name__})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
+
+
+def _check_filled(source: Source, start: bytes) -> None:
+    """Refuse what a broken copy leaves of a DICOM file; other files are none of our business."""
+    suffix = PurePosixPath(source.name).suffix.lower()
+    # Many names have no suffix, or end in a number or a UID.
+    named = suffix in DICOM_SUFFIXES
+    if named or not suffix or suffix[1:].isdigit():
+        if not start:
+            raise ReadingError(codes.BROKEN_FILE, f"{source.name} is empty")
+        if not start.strip(b"\0"):
+            raise ReadingError(codes.BROKEN_FILE, f"{source.name} starts with zeros only")
+    if named:
+        raise ReadingError(codes.BROKEN_FILE, f"{source.name} does not start as DICOM does")
 
 
 def looks_like_dicom(start: bytes) -> bool:
