@@ -28,7 +28,7 @@ def split_frames(header: Header, dataset: Dataset) -> list[Header]:
         return [header]
     items = list(groups)  # type: ignore[call-overload]
     if len(items) != frames:
-        what = f"{header.source.name} describes {len(items)} frames and declares {frames}"
+        what = f"{header.source.label} describes {len(items)} frames and declares {frames}"
         raise ReadingError(codes.BROKEN_FILE, what)
     return [_frame(header, index, item, shared) for index, item in enumerate(items)]
 

@@ -138,9 +138,9 @@ class Header:
 
     @property
     def name(self) -> str:
-        """File, and frame where there are several."""
+        """File, as it may be shown, and frame where there are several."""
         frame = f" frame {self.frame + 1}" if self.pixels.frames > 1 else ""
-        return self.source.name + frame
+        return self.source.label + frame
 
 
 def read_headers(source: Source, limits: Limits) -> list[Header]:
@@ -163,7 +163,7 @@ def read_headers(source: Source, limits: Limits) -> list[Header]:
         if isinstance(error, ReadingError):
             raise
         # The text of the error may quote values; its kind says enough.
-        what = f"{source.name} has no readable DICOM header ({type(error).__name__})"
+        what = f"{source.label} has no readable DICOM header ({type(error).__name__})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
 
 
@@ -174,11 +174,11 @@ def _check_filled(source: Source, start: bytes) -> None:
     named = suffix in DICOM_SUFFIXES
     if named or not suffix or suffix[1:].isdigit():
         if not start:
-            raise ReadingError(codes.BROKEN_FILE, f"{source.name} is empty")
+            raise ReadingError(codes.BROKEN_FILE, f"{source.label} is empty")
         if not start.strip(b"\0"):
-            raise ReadingError(codes.BROKEN_FILE, f"{source.name} starts with zeros only")
+            raise ReadingError(codes.BROKEN_FILE, f"{source.label} starts with zeros only")
     if named:
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} does not start as DICOM does")
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} does not start as DICOM does")
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -197,7 +197,7 @@ def dicom_body(source: Source, limits: Limits) -> bytes | None:
     if DEFLATED not in start[132:]:
         return None
     if start[132:138] != b"\x02\x00\x00\x00UL":
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} does not say how long its header is")
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} does not say how long its header is")
     end = 144 + int(struct.unpack("<I", start[140:144])[0])
     data = source.read()
     most = max(4096 * 4096 * 2, limits.ratio * len(data))
@@ -205,9 +205,9 @@ def dicom_body(source: Source, limits: Limits) -> bytes | None:
     try:
         body = inflater.decompress(data[end:], min(most, limits.file_bytes))
     except zlib.error as error:
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} cannot be inflated") from error
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} cannot be inflated") from error
     if inflater.unconsumed_tail:
-        raise ReadingError(codes.TOO_LARGE, f"{source.name} inflates to more than {most} bytes")
+        raise ReadingError(codes.TOO_LARGE, f"{source.label} inflates to more than {most} bytes")
     plain = DEFLATED[:-3].ljust(len(DEFLATED), b"\0")
     return data[:end].replace(DEFLATED, plain) + body
 
@@ -241,7 +241,7 @@ def _parse_file(
     if header.sop_class == DIRECTORY_CLASS:
         return []
     if nbytes >= 0 and offset + nbytes > size:
-        what = f"{source.name} ends {offset + nbytes - size} bytes before its pixels do"
+        what = f"{source.label} ends {offset + nbytes - size} bytes before its pixels do"
         raise ReadingError(codes.BROKEN_FILE, what)
     syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "") or "")
     pixels = replace(

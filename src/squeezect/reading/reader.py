@@ -164,7 +164,7 @@ def _pick_image(found: Found, name: str | None) -> Source | None:
     if any(s.refusal is None for s in found.series):
         return None
     if len(found.images) > 1:
-        what = f"{len(found.images)} image files, from {found.images[0].name} on"
+        what = f"{len(found.images)} image files, from {found.images[0].label} on"
         raise ReadingError(codes.SEVERAL_IMAGES, what)
     return found.images[0]
 
@@ -218,7 +218,7 @@ def _with_choice(
     for other, error in skipped:
         extra.append(Finding(codes.SERIES_SKIPPED, f"{other.pseudonym}: {error.code}"))
     if found.broken:
-        where = f"first {found.broken[0][0].name}"
+        where = f"first {found.broken[0][0].label}"
         extra.append(Finding(codes.UNREAD_FILES, f"{len(found.broken)} files", where))
     return replace(scan, findings=(*scan.findings, *extra)) if extra else scan
 

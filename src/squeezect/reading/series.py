@@ -97,7 +97,7 @@ def find_series(
     headers: list[Header] = []
     images, broken = [], []
     for source in sources:
-        deadline.check(source.name)
+        deadline.check(source.label)
         if source.name.lower().endswith(suffixes):
             images.append(source)
             continue
