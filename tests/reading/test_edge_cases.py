@@ -6,6 +6,7 @@ import pytest
 
 from squeezect.errors import SqueezeCTError
 from squeezect.reading import inspect, read_scan, read_slice
+from squeezect.scan import pseudonym
 
 LOSSLESS = "4761701f"
 SYNTAX = "one-ct-many-transfer-syntaxes/testImages/CTImage.dcm"
@@ -63,7 +64,7 @@ def test_one_slice_in_sixteen_encodings(real_data, ending, outcome):
         with pytest.raises(SqueezeCTError) as refusal:
             read_slice(path)
         assert refusal.value.code == outcome
-        assert path.name in str(refusal.value)
+        assert pseudonym(path.name) in str(refusal.value)
         return
     hu = read_slice(path)
     assert hu.shape == (512, 512)

@@ -85,6 +85,66 @@ def test_a_missing_frame_is_a_gap(writer):
     assert refusal.value.code == "slice-gap"
 
 
+def without_rescale(path, frame):
+    from pydicom import dcmread
+
+    ds = dcmread(path)
+    del ds.PerFrameFunctionalGroupsSequence[frame].PixelValueTransformationSequence
+    ds.save_as(path)
+
+
+def test_one_frame_without_a_rescale_is_refused(writer):
+    path = multi_frame(writer, ENHANCED, order=range(10), slopes_per_frame=True)
+    without_rescale(path, 4)
+    with pytest.raises(ReadingError) as refusal:
+        read_scan(path)
+    assert refusal.value.code == "mixed-storage"
+
+
+@pytest.mark.parametrize("syntax", ["", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"])
+def test_a_file_of_many_frames_is_unpacked_once_for_all_of_them(writer, tmp_path, syntax, agrees):
+    import zipfile
+    from unittest.mock import patch
+
+    from pydicom import dcmread
+
+    from squeezect.reading.sources import Source
+
+    path = multi_frame(writer, ENHANCED, order=[3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
+    ds = dcmread(path)
+    if syntax.endswith(".5"):
+        ds.compress(syntax, generate_instance_uid=False)
+    elif syntax:
+        ds.file_meta.TransferSyntaxUID = syntax
+    ds.save_as(path)
+    archive = tmp_path / "frames.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        out.write(path, path.name)
+    whole = 0
+    unpack = Source._unpack
+
+    def counted(source, size):
+        nonlocal whole
+        whole += size > source.size
+        return unpack(source, size)
+
+    with patch.object(Source, "_unpack", counted):
+        agrees(read_scan(archive))
+    # Once for the header of a deflated file, once for the pixels.
+    assert whole <= 2
+
+
+def test_time_is_looked_at_frame_by_frame(writer):
+    from unittest.mock import patch
+
+    from squeezect.reading.sources import Deadline
+
+    path = multi_frame(writer, ENHANCED, order=range(10))
+    with patch.object(Deadline, "check") as check:
+        read_scan(path)
+    assert check.call_count >= 10
+
+
 def test_inspect_counts_frames_as_slices(writer):
     path = multi_frame(writer, ENHANCED, order=range(10))
     (row,) = inspect(path).as_dict()["series"]

@@ -1,16 +1,19 @@
 """What is in a folder, which series is read and why; and who is named in it: nobody."""
 
+import io
 import json
 import zipfile
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from squeezect.errors import ReadingError
 from squeezect.phantom import DicomStyle, write_dicom
 from squeezect.reading import inspect, read_scan
+from squeezect.reading.names import shown_name
 
 LOCALIZER = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 OTHERS = {
@@ -182,6 +185,60 @@ def test_nobody_is_named_unless_asked(writer, capsys, caplog, tmp_path):
     kept = json.dumps(inspect(writer.folder, keep_ids=True).as_dict())
     assert "1.2.3.4.5.6.7" in kept
     assert "SECRET^NAME" not in kept
+
+
+BAD_NAME = "DOE^JANE.19500101/\x1b]0;title\x07MRN12345.dcm"
+
+
+def test_names_of_files_and_folders_show_only_if_asked(writer):
+    paths = writer.write(range(0, 120, 6), edit=lambda ds, _: setattr(ds, "SliceThickness", "6"))
+    bad = writer.folder / BAD_NAME
+    bad.parent.mkdir()
+    bad.write_bytes(b"\0" * 128 + b"DICM" + b"damage" * 30)
+    for number, path in enumerate(paths):
+        path.rename(bad.parent / f"MRN12345 {number}.dcm")
+    moved = sorted(bad.parent.glob("MRN*"))[-1]
+    ds = dcmread(moved)
+    ds.ImagePositionPatient = [*ds.ImagePositionPatient[:2], ds.ImagePositionPatient[2] + 1]
+    ds.save_as(moved)
+    told = [str(f) for f in read_scan(writer.folder).findings]
+    assert any("uneven-spacing" in text for text in told)
+    assert any("unread-files" in text for text in told)
+    told.append(json.dumps(inspect(writer.folder).as_dict()))
+    moved.write_bytes(moved.read_bytes()[:-900])
+    told.append(json.dumps(inspect(writer.folder).as_dict()))
+    for text in told:
+        assert not [secret for secret in ("DOE", "1950", "MRN") if secret in text], text
+    kept = json.dumps(inspect(writer.folder, keep_ids=True).as_dict())
+    assert "DOE^JANE.19500101/MRN12345" in kept
+
+
+def test_names_that_only_count_are_shown():
+    for name in ("a/IM_0113.dcm", "1-001.dcm", "000042", "003.dcm", "I10"):
+        assert shown_name(name) == name.rsplit("/", 1)[-1]
+    for name in ("19500101.dcm", "JANE_1.dcm", "1.2.840.113619.2.dcm", "123456.dcm", "x\n1.dcm"):
+        assert shown_name(name).startswith("file ")
+
+
+def test_nothing_from_a_file_steers_the_terminal(writer):
+    from rich.console import Console
+
+    def edit(ds, _index):
+        ds.ConvolutionKernel = "B[/]30\x1b[31m"
+
+    writer.write(edit=edit)
+    bad = writer.folder / BAD_NAME
+    bad.parent.mkdir()
+    bad.write_bytes(b"\0" * 128 + b"DICM" + b"damage" * 30)
+    for keep_ids in (False, True):
+        console = Console(width=300, record=True, file=io.StringIO())
+        console.print(inspect(writer.folder, keep_ids=keep_ids).table())
+        shown = console.export_text(styles=True)
+        assert "B[/]30" in shown
+        assert "\x1b]" not in shown
+        assert "\x1b[31m" not in shown
+        assert "\x07" not in shown
+    assert read_scan(writer.folder).acquisition.kernel == "B[/]30?[31m"
 
 
 def test_a_private_sequence_does_not_disturb(writer, agrees):

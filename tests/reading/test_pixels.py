@@ -20,9 +20,14 @@ def refused(path, code):
 def expected(scan, *, padded=True):
     hu = scan.hu.copy()
     if padded:
-        rows, columns = (np.arange(n) - (n - 1) / 2 for n in hu.shape[1:])
-        hu[:, np.hypot(rows[:, None], columns) > min(hu.shape[1:]) / 2] = -1024
+        hu[:, outside(hu.shape[1:])] = -1024
     return hu
+
+
+def outside(shape):
+    """Where a slice lies outside of the circular field of view."""
+    rows, columns = (np.arange(n) - (n - 1) / 2 for n in shape)
+    return np.hypot(rows[:, None], columns) > min(shape) / 2
 
 
 @pytest.mark.parametrize("syntax", sorted(set(SYNTAXES) - {"big-endian"}))
@@ -91,6 +96,32 @@ def test_bits_above_the_high_bit_do_not_count(writer, agrees):
     agrees(read_scan(writer.folder))
 
 
+@pytest.mark.parametrize("syntax", ["", "1.2.840.10008.1.2.5"], ids=["native", "rle"])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_values_in_the_upper_bits_are_shifted_down(writer, agrees, syntax, signed):
+    def raise_bits(ds, index):
+        stored = np.frombuffer(ds.PixelData, "<i2").astype(int) // 2 + 2048 * (1 - signed)
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 15, signed
+        ds.RescaleSlope, ds.RescaleIntercept = "0.5", str(-100 - 1024 * (1 - signed))
+        ds.PixelData = ((stored << 4) | 5).astype("<u2").tobytes()
+        if syntax:
+            ds.compress(syntax, generate_instance_uid=False)
+
+    writer.write(edit=raise_bits)
+    agrees(read_scan(writer.folder), tolerance=1.7)
+
+
+def test_bits_above_the_others_in_a_jpeg_stream_are_refused(chest, tmp_path):
+    from pydicom import dcmread
+
+    style = DicomStyle(syntax="jpeg-2000", bits_stored=12, padding=None)
+    for path in write_dicom(chest, tmp_path, style):
+        ds = dcmread(path)
+        ds.HighBit = 15
+        ds.save_as(path)
+    assert "high bit 15" in refused(tmp_path, "bad-pixels")
+
+
 @pytest.mark.parametrize("value", [63536, 63488, 62512])
 def test_padding_read_as_unsigned_is_air(value):
     stored = np.full((4, 4), 1024, np.uint16)
@@ -108,14 +139,33 @@ def test_a_padding_range_is_air():
     assert hu.tolist() == [[-1024, -1024, 705], [-1024, 707, 708], [709, 710, 711]]
 
 
-def test_padding_with_the_value_of_tissue_is_believed_only_from_a_corner():
+def test_padding_with_the_value_of_tissue_is_believed_only_from_a_corner_on():
     stored = np.array([[5, 5, 5], [5, 0, 5], [5, 5, 5]], np.int16)
     hu = np.empty((3, 3), np.int16)
     to_hounsfield(stored, hu, padding=(0, 0))
     assert hu[1, 1] == 0
     stored[0, 0] = 0
     to_hounsfield(stored, hu, padding=(0, 0))
-    assert hu[1, 1] == -1024
+    assert hu[0, 0] == -1024
+    assert hu[1, 1] == 0
+    stored[0, 1] = 0
+    to_hounsfield(stored, hu, padding=(0, 0))
+    assert hu[:2, :2].tolist() == [[-1024, -1024], [5, -1024]]
+
+
+def test_tissue_of_the_padding_value_stays_tissue(chest, tmp_path):
+    from pydicom import dcmread
+
+    for path in write_dicom(chest, tmp_path, DicomStyle(padding=None)):
+        ds = dcmread(path)
+        hu = np.frombuffer(ds.PixelData, "<i2").reshape(ds.Rows, ds.Columns).astype(int) - 1024
+        hu[outside(hu.shape)] = 0
+        ds.PixelData = hu.astype("<i2").tobytes()
+        ds.RescaleIntercept = "0"
+        ds.add_new("PixelPaddingValue", "SS", 0)
+        ds.save_as(path)
+    assert (chest.hu == 0).any()
+    np.testing.assert_array_equal(read_scan(tmp_path).hu, expected(chest))
 
 
 def test_overflow_is_refused(writer):

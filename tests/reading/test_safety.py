@@ -6,6 +6,7 @@ import struct
 import time
 import zipfile
 
+import numpy as np
 import pytest
 
 from squeezect.errors import ReadingError, SqueezeCTError
@@ -127,6 +128,50 @@ def test_a_declared_size_costs_no_memory(writer):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(writer.folder)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64_000
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["empty", "zeros"])
+@pytest.mark.parametrize("name", ["{}.dcm", "{}", "1.2.3.{}", "IM{}.IMA"])
+def test_files_that_a_copy_left_empty_are_told(writer, name, filled):
+    paths = writer.write()
+    (writer.folder / "notes.txt").write_bytes(b"")
+    assert "unread-files" not in {f.code.name for f in read_scan(writer.folder).findings}
+    for number, path in enumerate(paths[-4:]):
+        path.write_bytes(bytes(path.stat().st_size if filled else 0))
+        path.rename(writer.folder / name.format(1000 + number))
+    scan = read_scan(writer.folder)
+    (told,) = (f for f in scan.findings if f.code.name == "unread-files")
+    assert told.value == "4 files"
+    rows = inspect(writer.folder).as_dict()["series"]
+    assert (
+        sum(row["findings"][0]["code"] == "broken-file" for row in rows if not row["usable"]) == 4
+    )
+
+
+def test_a_dicom_name_on_something_else_is_told(writer):
+    paths = writer.write()
+    paths[-1].write_bytes(b"<html>not found</html>" * 100)
+    assert "unread-files" in {f.code.name for f in read_scan(writer.folder).findings}
+
+
+def compressed(writer, side, syntax):
+    """Three slices of zeros, far smaller than what they declare."""
+    from pydicom.uid import UID
+
+    for depth in range(0, 18, 6):
+        ds = writer.slice(np.array([-40.0, -50.0, 20.0 + depth]))
+        ds.Rows = ds.Columns = side
+        ds.PixelData = bytes(2 * side * side)
+        ds.compress(UID(syntax), generate_instance_uid=False)
+        writer.save(ds)
+
+
+@pytest.mark.parametrize("side", [2400, 3000], ids=["all files together", "each file"])
+def test_compressed_pixels_that_swell_are_refused_before_decoding(writer, side):
+    compressed(writer, side, "1.2.840.10008.1.2.4.80")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert refused(writer.folder) == "too-large"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000
 
 
 def test_sequences_that_never_end(writer, tmp_path):

@@ -65,6 +65,13 @@ SERIES_CHOSEN = Code(
     "note",
 )
 NOT_CT = Code("not-ct", "The series is not a CT image series.", "give the CT series of the study")
+SHARED_UID = Code(
+    "shared-series-uid",
+    "Slices of one series UID, or of none, name several patients, studies or frames of reference; "
+    "each was taken as a series of its own.",
+    "name the series that you want with --series, and export the others again",
+    "warn",
+)
 SERIES_SKIPPED = Code(
     "series-skipped",
     "A series that comes first by the rule of choice could not be read; another one was taken.",
@@ -147,6 +154,17 @@ MIXED_ORIENTATION = Code(
     "Slices of one series are not parallel.",
     "export the series again, without other images in it",
 )
+MIXED_STORAGE = Code(
+    "mixed-storage",
+    "Slices of one series are stored in different ways: some with a rescale and some without, or "
+    "in 8 and in 16 bits.",
+    "export the series again; values of some slices cannot be told",
+)
+ODD_SLICE = Code(
+    "odd-slice",
+    "Values of a slice are far from those of its neighbours: its rescale or its bytes are wrong.",
+    "export the series again; this slice is damaged or no part of it",
+)
 GAP = Code("slice-gap", "Slices are missing.", "export the series again, with all its slices")
 UNEVEN = Code(
     "uneven-spacing",
@@ -162,7 +180,8 @@ DUPLICATE = Code(
 )
 CONFLICT = Code(
     "conflicting-slices",
-    "Different slices claim one position: several phases or reconstructions in one series.",
+    "Different slices claim one position, or lie among each other: several acquisitions, phases "
+    "or reconstructions in one series.",
     "export one phase or reconstruction as a series of its own",
 )
 TILT = Code(

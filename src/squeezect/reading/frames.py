@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
 from squeezect.reading.header import Header
-from squeezect.reading.values import number, numbers, text, value_of, words
+from squeezect.reading.values import number, numbers, text, value_of, whole, words
 
 
 def split_frames(header: Header, dataset: Dataset) -> list[Header]:
@@ -28,7 +28,7 @@ def split_frames(header: Header, dataset: Dataset) -> list[Header]:
         return [header]
     items = list(groups)  # type: ignore[call-overload]
     if len(items) != frames:
-        what = f"{header.source.name} describes {len(items)} frames and declares {frames}"
+        what = f"{header.source.label} describes {len(items)} frames and declares {frames}"
         raise ReadingError(codes.BROKEN_FILE, what)
     return [_frame(header, index, item, shared) for index, item in enumerate(items)]
 
@@ -43,10 +43,12 @@ def _frame(header: Header, index: int, item: Dataset, shared: Dataset) -> Header
     spacing = numbers(measures, "PixelSpacing", 2)
     rescale = group("PixelValueTransformationSequence")
     kind = words(group("CTImageFrameTypeSequence"), "FrameType")
+    content = group("FrameContentSequence")
     kernel = " ".join(words(group("CTReconstructionSequence"), "ConvolutionKernel"))
     return replace(
         header,
         frame=index,
+        acquisition=whole(content, "FrameAcquisitionNumber", header.acquisition),
         position_mm=position or header.position_mm,
         orientation=orientation or header.orientation,
         spacing_mm=(spacing if spacing and min(spacing) > 0 else None) or header.spacing_mm,

@@ -4,8 +4,9 @@ Order is by projection of the positions on the slices' normal, spacing is from p
 file names, instance numbers, SliceLocation nor SliceThickness have a say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def stack(headers: Sequence[Header]) -> Stack:
 
     Raises:
         ReadingError: `no-geometry`, `mixed-size`, `mixed-orientation`, `too-few-slices`,
-            `slice-gap`, `scattered-positions`, `steep-tilt`.
+            `conflicting-slices`, `slice-gap`, `scattered-positions`, `steep-tilt`.
     """
     _check_alike(headers)
     axes = _axes(headers)
@@ -83,6 +84,7 @@ def stack(headers: Sequence[Header]) -> Stack:
         what = f"{len(first)} slice positions in {len(headers)} files"
         raise ReadingError(codes.TOO_FEW, what)
     kept = [headers[i] for i in first]
+    _check_unmixed(kept, {k for k, _ in repeats})
     spacing, findings, count = _spacing(kept, along[first])
     rows, columns = kept[0].spacing_mm or (1.0, 1.0)
     shifts, tilt = _shifts(kept, positions[first], axes)
@@ -160,6 +162,29 @@ def _check_alike(headers: Sequence[Header]) -> None:
             what = f"{header.name} has {size[0]} x {size[1]} pixels of {header.spacing_mm} mm, "
             what += f"{first.name} {other[0]} x {other[1]} of {first.spacing_mm} mm"
             raise ReadingError(codes.MIXED_SIZE, what)
+
+
+def _check_unmixed(headers: Sequence[Header], repeated: Collection[int]) -> None:
+    """Refuse slices of several acquisitions or reconstructions that lie among each other.
+
+    One behind the other is common: a scan in two breath-holds, or shot by shot. Where places
+    are taken twice, the pixels decide later.
+    """
+    slices = [h for k, h in enumerate(headers) if k not in repeated]
+    for label, values in (
+        ("acquisition", [h.acquisition for h in slices]),
+        ("kernel", [h.kernel or None for h in slices]),
+        ("tube voltage", [h.voltage_kv for h in slices]),
+    ):
+        told = [(h, v) for h, v in zip(slices, values, strict=True) if v is not None]
+        left = set()
+        for (_, before), (header, value) in pairwise(told):
+            if value == before:
+                continue
+            left.add(before)
+            if value in left:
+                what = f"slices of {label} {value} lie on both sides of {label} {before}"
+                raise ReadingError(codes.CONFLICT, f"{what}, again from {header.name} on")
 
 
 def _axes(headers: Sequence[Header]) -> Floats:

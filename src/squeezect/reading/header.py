@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
 from pydicom import dcmread
@@ -22,6 +23,7 @@ from squeezect.reading.values import (
     whole,
     words,
 )
+from squeezect.scan import pseudonym
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 CT_CLASSES = {
@@ -29,6 +31,9 @@ CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
     "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
 }
+ORIGIN = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
+"""Slices that contradict each other in one of these are no one volume."""
+DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 PixelKind = Literal["", "int", "float"]
@@ -86,6 +91,8 @@ class Header:
         sop_class: UID of the kind of object.
         modality: e.g. ``CT``.
         series: SeriesInstanceUID.
+        origin: patient, study and frame of reference, each a hash or "" where it is missing.
+        acquisition: AcquisitionNumber, None if missing.
         description: of the series.
         image_type: words of ImageType.
         position_mm: ImagePositionPatient, None if missing or no three finite numbers.
@@ -110,6 +117,8 @@ class Header:
     sop_class: str = ""
     modality: str = ""
     series: str = ""
+    origin: tuple[str, ...] = ()
+    acquisition: int | None = None
     description: str = ""
     image_type: tuple[str, ...] = ()
     position_mm: tuple[float, ...] | None = None
@@ -129,9 +138,9 @@ class Header:
 
     @property
     def name(self) -> str:
-        """File, and frame where there are several."""
+        """File, as it may be shown, and frame where there are several."""
         frame = f" frame {self.frame + 1}" if self.pixels.frames > 1 else ""
-        return self.source.name + frame
+        return self.source.label + frame
 
 
 def read_headers(source: Source, limits: Limits) -> list[Header]:
@@ -146,6 +155,7 @@ def read_headers(source: Source, limits: Limits) -> list[Header]:
     """
     start = source.head(1024)
     if not looks_like_dicom(start):
+        _check_filled(source, start)
         return []
     try:
         return _parse(source, limits)
@@ -153,8 +163,22 @@ def read_headers(source: Source, limits: Limits) -> list[Header]:
         if isinstance(error, ReadingError):
             raise
         # The text of the error may quote values; its kind says enough.
-        what = f"{source.name} has no readable DICOM header ({type(error).__name__})"
+        what = f"{source.label} has no readable DICOM header ({type(error).__name__})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
+
+
+def _check_filled(source: Source, start: bytes) -> None:
+    """Refuse what a broken copy leaves of a DICOM file; other files are none of our business."""
+    suffix = PurePosixPath(source.name).suffix.lower()
+    # Many names have no suffix, or end in a number or a UID.
+    named = suffix in DICOM_SUFFIXES
+    if named or not suffix or suffix[1:].isdigit():
+        if not start:
+            raise ReadingError(codes.BROKEN_FILE, f"{source.label} is empty")
+        if not start.strip(b"\0"):
+            raise ReadingError(codes.BROKEN_FILE, f"{source.label} starts with zeros only")
+    if named:
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} does not start as DICOM does")
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -173,7 +197,7 @@ def dicom_body(source: Source, limits: Limits) -> bytes | None:
     if DEFLATED not in start[132:]:
         return None
     if start[132:138] != b"\x02\x00\x00\x00UL":
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} does not say how long its header is")
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} does not say how long its header is")
     end = 144 + int(struct.unpack("<I", start[140:144])[0])
     data = source.read()
     most = max(4096 * 4096 * 2, limits.ratio * len(data))
@@ -181,9 +205,9 @@ def dicom_body(source: Source, limits: Limits) -> bytes | None:
     try:
         body = inflater.decompress(data[end:], min(most, limits.file_bytes))
     except zlib.error as error:
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} cannot be inflated") from error
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} cannot be inflated") from error
     if inflater.unconsumed_tail:
-        raise ReadingError(codes.TOO_LARGE, f"{source.name} inflates to more than {most} bytes")
+        raise ReadingError(codes.TOO_LARGE, f"{source.label} inflates to more than {most} bytes")
     plain = DEFLATED[:-3].ljust(len(DEFLATED), b"\0")
     return data[:end].replace(DEFLATED, plain) + body
 
@@ -217,7 +241,7 @@ def _parse_file(
     if header.sop_class == DIRECTORY_CLASS:
         return []
     if nbytes >= 0 and offset + nbytes > size:
-        what = f"{source.name} ends {offset + nbytes - size} bytes before its pixels do"
+        what = f"{source.label} ends {offset + nbytes - size} bytes before its pixels do"
         raise ReadingError(codes.BROKEN_FILE, what)
     syntax = str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", "") or "")
     pixels = replace(
@@ -276,6 +300,8 @@ def _header(source: Source, dataset: Dataset) -> Header:
         sop_class=text(dataset, "SOPClassUID"),
         modality=text(dataset, "Modality"),
         series=text(dataset, "SeriesInstanceUID"),
+        origin=tuple(_hashed(text(dataset, keyword)) for keyword in ORIGIN),
+        acquisition=whole(dataset, "AcquisitionNumber", None),
         description=text(dataset, "SeriesDescription"),
         image_type=words(dataset, "ImageType"),
         position_mm=numbers(dataset, "ImagePositionPatient", 3),
@@ -293,6 +319,10 @@ def _header(source: Source, dataset: Dataset) -> Header:
         voltage_kv=number(dataset, "KVP"),
         contrast=contrast or None,
     )
+
+
+def _hashed(identity: str) -> str:
+    return pseudonym(identity) if identity else ""
 
 
 def _as_stored(value: int | None, pixels: Pixels) -> int | None:

@@ -17,7 +17,7 @@ FLOOR_HU = -1024
 All of them (-2000, -2048, -3024, ...) become this lowest value of a scanner's scale.
 """
 TISSUE_HU = (-900, 3071)
-"""A padding value that rescales into this range is believed only where it fills a corner."""
+"""A padding value that rescales into this range is believed only as far as it fills the corners."""
 USUAL_PADDING = (63536, 63488, 62512)
 """-2000, -2048 and -3024 read as unsigned."""
 
@@ -78,8 +78,8 @@ def _padded(
         if max(ends) > FLOOR_HU:
             mask = (stored >= low) & (stored <= high)
             tissue = max(ends) > TISSUE_HU[0] and min(ends) < TISSUE_HU[1]
-            if mask.any() and (not tissue or _in_corner(mask)):
-                masks.append(mask)
+            if mask.any():
+                masks.append(_from_corners(mask) if tissue else mask)
     if stored.dtype == np.uint16 and slope > 0:
         usual = [v for v in USUAL_PADDING if v * slope + intercept > np.iinfo(np.int16).max]
         if usual and int(stored.max(initial=0)) >= min(usual):
@@ -87,5 +87,13 @@ def _padded(
     return np.logical_or.reduce(masks) if masks else None
 
 
-def _in_corner(mask: npt.NDArray[np.bool_]) -> bool:
-    return bool(mask[..., [0, 0, -1, -1], [0, -1, 0, -1]].any())
+def _from_corners(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The part of a mask that hangs together with the corners of its slice."""
+    from scipy import ndimage
+
+    planes = []
+    for plane in mask.reshape(-1, *mask.shape[-2:]):
+        labels, _ = ndimage.label(plane)
+        corners = set(labels[[0, 0, -1, -1], [0, -1, 0, -1]].tolist()) - {0}
+        planes.append(np.isin(labels, list(corners)))
+    return np.stack(planes).reshape(mask.shape)

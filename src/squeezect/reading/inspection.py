@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
 from squeezect.reading.images import SUFFIXES, image_format
+from squeezect.reading.names import printable
 from squeezect.reading.quiet import quiet
 from squeezect.reading.reader import image_name, read_image_scan, read_series
 from squeezect.reading.series import Series, choose, find_series
@@ -16,6 +17,7 @@ from squeezect.scan import AXIAL, Scan, Triple
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,23 @@ class Inspection:
         table.add_column("why", ratio=1, min_width=24)
         for s in self.series:
             spacing = " x ".join(f"{v:.2f}" for v in s.spacing_mm or ())
-            mark = "read" if s.chosen else "usable" if s.usable else "no"
-            lines = [s.why, *(str(f) for f in s.findings if f.severity != "refuse")]
-            lies = "\n".join(text for text in (s.orientation, s.kernel) if text)
-            cover = f"{spacing}\n{s.coverage_mm:.0f}" if spacing else ""
-            kind = s.modality or s.format
-            table.add_row(mark, s.series_uid, kind, str(s.slices), cover, lies, "\n".join(lines))
+            table.add_row(
+                "read" if s.chosen else "usable" if s.usable else "no",
+                _cell(s.series_uid),
+                _cell(s.modality or s.format),
+                str(s.slices),
+                _cell(spacing, f"{s.coverage_mm:.0f}" if spacing else ""),
+                _cell(s.orientation, s.kernel),
+                _cell(s.why, *(str(f) for f in s.findings if f.severity != "refuse")),
+            )
         return table
+
+
+def _cell(*lines: str) -> "Text":
+    """Lines that are shown as they are: no markup, nothing that steers the terminal."""
+    from rich.text import Text
+
+    return Text("\n".join(printable(line) for line in lines if line))
 
 
 def inspect(
@@ -126,8 +138,8 @@ def inspect(
     Args:
         path: as for `read_scan`.
         series: choose this one, by UID or by the name given here.
-        keep_ids: show series UIDs and descriptions as they are; else UIDs are hashed and
-            descriptions, which may name a patient, left out.
+        keep_ids: show series UIDs, descriptions and paths of files as they are; else UIDs and
+            names are hashed and descriptions left out, as they may name a patient.
         pixels: decode too: without, damage and values that are no HU are not seen.
         limits: what to take on.
         threads: that decode.
@@ -143,7 +155,8 @@ def inspect(
         >>> inspect("patient01/").as_dict()["series"]      # doctest: +SKIP
     """
     deadline = Deadline(limits)
-    with open_sources(Path(path), limits) as sources, quiet():
+    with open_sources(Path(path), limits) as files, quiet():
+        sources = [replace(source, named=keep_ids) for source in files]
         found = find_series(sources, limits, deadline, suffixes=SUFFIXES)
         reports: dict[str, SeriesReport] = {}
         scan: Scan | None = None
@@ -155,7 +168,7 @@ def inspect(
             wanted = series is None or series in {one.uid, one.pseudonym}
             if report.usable and wanted and not taken:
                 report, scan, taken = replace(report, chosen=True), read, True
-            reports[f"series {one.uid}"] = report
+            reports[f"series {one.uid} {one.part}"] = report
         for image in found.images:
             report, read = _image_report(image, sources, limits, keep_ids)
             wanted = len(found.images) == 1 if series is None else series == image_name(image)

@@ -10,7 +10,7 @@ import numpy as np
 
 from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
-from squeezect.reading.checks import check_fitness, check_values
+from squeezect.reading.checks import check_fitness, check_slices, check_values
 from squeezect.reading.geometry import Stack, straighten
 from squeezect.reading.header import Header
 from squeezect.reading.hounsfield import Hu
@@ -92,7 +92,8 @@ def read_series(
     stack = series.stack
     hu = np.empty((len(stack.headers), *stack.grid.shape[1:]), np.int16)
     decode_into(hu, stack.headers, deadline, threads=threads)
-    findings = list(series.findings)
+    names = [header.name for header in stack.headers]
+    findings = [*series.findings, *check_slices(hu, names, allow=allow)]
     if stack.repeats:
         _compare_repeats(hu, stack, deadline, threads)
         findings.append(Finding(codes.DUPLICATE, f"{len(stack.repeats)} slices"))
@@ -140,12 +141,15 @@ def _finish(
 
 def _compare_repeats(hu: Hu, stack: Stack, deadline: Deadline, threads: int | None) -> None:
     """Refuse slices that claim a place already taken and differ."""
-    other = np.empty((1, *hu.shape[1:]), np.int16)
-    for index, header in stack.repeats:
-        decode_into(other, [header], deadline, threads=threads)
-        if not np.array_equal(other[0], hu[index]):
-            what = f"{header.name} and {stack.headers[index].name} lie at one place and differ"
-            raise ReadingError(codes.CONFLICT, f"{what}; {len(stack.repeats)} repeats in all")
+    # Many at a time, as a file of many frames is opened anew each time.
+    batches = [stack.repeats[i : i + 64] for i in range(0, len(stack.repeats), 64)]
+    for some in batches:
+        other = np.empty((len(some), *hu.shape[1:]), np.int16)
+        decode_into(other, [header for _, header in some], deadline, threads=threads)
+        for plane, (index, header) in zip(other, some, strict=True):
+            if not np.array_equal(plane, hu[index]):
+                what = f"{header.name} and {stack.headers[index].name} lie at one place and differ"
+                raise ReadingError(codes.CONFLICT, f"{what}; {len(stack.repeats)} repeats in all")
 
 
 def _named(series: Sequence[Series], name: str | None) -> list[Series]:
@@ -160,7 +164,7 @@ def _pick_image(found: Found, name: str | None) -> Source | None:
     if any(s.refusal is None for s in found.series):
         return None
     if len(found.images) > 1:
-        what = f"{len(found.images)} image files, from {found.images[0].name} on"
+        what = f"{len(found.images)} image files, from {found.images[0].label} on"
         raise ReadingError(codes.SEVERAL_IMAGES, what)
     return found.images[0]
 
@@ -180,9 +184,10 @@ def _candidates(found: Found, name: str | None) -> list[Series]:
         named = _named(found.series, name)
         if not named:
             raise ReadingError(codes.UNKNOWN_SERIES, f"no series {name} among {len(found.series)}")
-        if named[0].refusal is not None:
-            raise named[0].refusal
-        return named[:1]
+        usable = choose(named)
+        if not usable:
+            raise named[0].refusal or ReadingError(codes.NO_SERIES, "no slices")
+        return usable
     usable = choose(found.series)
     if usable:
         return usable
@@ -213,7 +218,7 @@ def _with_choice(
     for other, error in skipped:
         extra.append(Finding(codes.SERIES_SKIPPED, f"{other.pseudonym}: {error.code}"))
     if found.broken:
-        where = f"first {found.broken[0][0].name}"
+        where = f"first {found.broken[0][0].label}"
         extra.append(Finding(codes.UNREAD_FILES, f"{len(found.broken)} files", where))
     return replace(scan, findings=(*scan.findings, *extra)) if extra else scan
 

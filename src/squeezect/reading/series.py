@@ -1,7 +1,7 @@
 """Files to series, and which series is the one to read."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
 from squeezect.reading.geometry import Stack, stack
 from squeezect.reading.header import CT_CLASSES, Header, read_headers
-from squeezect.reading.pixels import LOSSY, check_pixels
+from squeezect.reading.pixels import LOSSY, check_pixels, pixel_bytes
 from squeezect.reading.sources import Deadline, Limits, Source
 from squeezect.scan import pseudonym
 
@@ -37,6 +37,7 @@ class Series:
         stack: the slices in order; None if they cannot be a volume.
         refusal: why it is not usable; None if it is, as far as headers tell.
         findings: what else is worth saying.
+        part: what tells it from others of its UID; "" where it has the UID for itself.
     """
 
     uid: str
@@ -44,11 +45,13 @@ class Series:
     stack: Stack | None
     refusal: ReadingError | None
     findings: tuple[Finding, ...] = ()
+    part: str = ""
 
     @property
     def pseudonym(self) -> str:
-        """Its name in results: a hash of the UID."""
-        return pseudonym(self.uid) if self.uid else ""
+        """Its name in results: a hash of the UID, and of what tells it from others of this UID."""
+        name = f"{self.uid} {self.part}".strip()
+        return pseudonym(name) if name else ""
 
     @property
     def coverage_mm(self) -> float:
@@ -91,22 +94,36 @@ def find_series(
         deadline: when to give up.
         suffixes: of image formats that are not DICOM.
     """
-    groups: dict[str, list[Header]] = {}
+    headers: list[Header] = []
     images, broken = [], []
     for source in sources:
-        deadline.check(source.name)
+        deadline.check(source.label)
         if source.name.lower().endswith(suffixes):
             images.append(source)
             continue
         try:
-            headers = read_headers(source, limits)
+            headers += read_headers(source, limits)
         except ReadingError as error:
             broken.append((source, error))
-            continue
-        for header in headers:
-            groups.setdefault(header.series, []).append(header)
-    series = tuple(_judge(uid, headers, limits) for uid, headers in groups.items())
+    series = tuple(_judge(group, part, limits) for part, group in _groups(headers))
     return Found(series, tuple(images), tuple(broken))
+
+
+def _groups(headers: Iterable[Header]) -> Iterator[tuple[str, list[Header]]]:
+    """Headers of one series each, and what tells it from others of its UID."""
+    by_uid: dict[str, list[Header]] = {}
+    for header in headers:
+        by_uid.setdefault(header.series, []).append(header)
+    for group in by_uid.values():
+        # A missing value contradicts nothing: some writers leave it out here and there.
+        values = zip(*(header.origin for header in group), strict=True)
+        if all(len(set(column) - {""}) <= 1 for column in values):
+            yield "", group
+            continue
+        parts: dict[str, list[Header]] = {}
+        for header in group:
+            parts.setdefault(" ".join(header.origin), []).append(header)
+        yield from parts.items()
 
 
 def choose(candidates: Sequence[Series]) -> list[Series]:
@@ -128,6 +145,7 @@ def choose(candidates: Sequence[Series]) -> list[Series]:
             sharpness(series.headers[0].kernel),
             -covered,
             series.uid,
+            series.part,
         )
 
     return sorted(usable, key=rank)
@@ -151,27 +169,31 @@ def sharpness(kernel: str) -> float:
     return float(min(int(digits[0][:4]), 100)) if digits else 50.0
 
 
-def _judge(uid: str, headers: list[Header], limits: Limits) -> Series:
-    findings: list[Finding] = []
+def _judge(headers: list[Header], part: str, limits: Limits) -> Series:
+    uid, findings = headers[0].series, list[Finding]()
+    if part:
+        findings.append(Finding(codes.SHARED_UID, f"{len(headers)} slices are of this one"))
     try:
         headers = _only_volume(headers, findings)
         for header in headers:
-            check_pixels(header, limits.voxels)
+            check_pixels(header, limits)
+        _check_storage(headers)
         voxels = len(headers) * headers[0].pixels.rows * headers[0].pixels.columns
         if voxels > limits.voxels:
             what = f"{len(headers)} slices make {voxels} voxels"
             raise ReadingError(codes.TOO_LARGE, what)
+        _check_ratio(headers, limits)
         stacked = stack(headers)
     except ReadingError as error:
-        return Series(uid, tuple(headers), None, error, tuple(findings))
+        return Series(uid, tuple(headers), None, error, tuple(findings), part)
     if stacked.grid.shape[0] > 4 * len(headers):
         gap = ReadingError(
             codes.GAP, f"{len(headers)} slices over {stacked.grid.size_mm[0]:.0f} mm"
         )
-        return Series(uid, tuple(headers), None, gap, tuple(findings))
+        return Series(uid, tuple(headers), None, gap, tuple(findings), part)
     findings += stacked.findings
     findings += _origin(headers)
-    return Series(uid, tuple(headers), stacked, None, tuple(findings))
+    return Series(uid, tuple(headers), stacked, None, tuple(findings), part)
 
 
 def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]:
@@ -179,6 +201,10 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
     kinds = Counter((h.sop_class, h.modality) for h in headers)
     (sop_class, modality), _ = kinds.most_common(1)[0]
     slices = [h for h in headers if is_ct(h)]
+    odd = next((h for h in headers if h.sop_class in CT_CLASSES and not is_ct(h)), None)
+    if odd is not None:
+        what = f"{odd.name} says modality {odd.modality} and {_class_name(odd.sop_class)}"
+        raise ReadingError(codes.NOT_CT, what)
     if not slices:
         what = f"{len(headers)} images of modality {modality or 'unknown'}"
         raise ReadingError(codes.NOT_CT, f"{what}, {_class_name(sop_class)}")
@@ -197,11 +223,40 @@ def _only_volume(headers: list[Header], findings: list[Finding]) -> list[Header]
     return kept
 
 
+def _check_ratio(headers: Sequence[Header], limits: Limits) -> None:
+    """Refuse pixels that all together swell beyond reason when decoded."""
+    files = {id(header.source): header for header in headers}.values()
+    packed = sum(header.source.packed for header in files)
+    needed = sum(pixel_bytes(header) for header in files)
+    if limits.inflates(packed, needed):
+        what = f"{len(files)} files of {packed} bytes declare {needed} bytes of pixels"
+        raise ReadingError(codes.TOO_LARGE, what)
+
+
+def _check_storage(headers: Sequence[Header]) -> None:
+    """Refuse slices whose stored values cannot all mean the same."""
+    first = headers[0]
+    for header in headers:
+        for label, mine, other in (
+            ("a rescale slope", header.slope is not None, first.slope is not None),
+            ("a rescale intercept", header.intercept is not None, first.intercept is not None),
+        ):
+            if mine != other:
+                having, lacking = (header, first) if mine else (first, header)
+                what = f"{having.name} has {label}, {lacking.name} has none"
+                raise ReadingError(codes.MIXED_STORAGE, what)
+        bits, usual = header.pixels.allocated, first.pixels.allocated
+        if bits != usual:
+            what = f"{header.name} stores {bits} bits per value, {first.name} {usual}"
+            raise ReadingError(codes.MIXED_STORAGE, what)
+
+
 def is_ct(header: Header) -> bool:
-    """Whether an image is CT, by its SOP class, or by its modality if it has none."""
+    """Whether an image is CT, by its SOP class and its modality, whichever it has."""
+    modality = header.modality.upper()
     if header.sop_class:
-        return header.sop_class in CT_CLASSES
-    return header.modality == "CT"
+        return header.sop_class in CT_CLASSES and modality in {"", "CT"}
+    return modality == "CT"
 
 
 def _is_localizer(header: Header) -> bool:

@@ -35,14 +35,14 @@ def read_slice(path: str | Path, *, frame: int = 0, limits: Limits = LIMITS) -> 
     with open_sources(Path(path), limits) as sources, quiet():
         headers = read_headers(sources[0], limits)
         if not headers:
-            raise ReadingError(codes.NOT_AN_IMAGE, f"{sources[0].name} is no DICOM file")
+            raise ReadingError(codes.NOT_AN_IMAGE, f"{sources[0].label} is no DICOM file")
         if not 0 <= frame < len(headers):
-            what = f"{sources[0].name} has {len(headers)} frames, not frame {frame}"
+            what = f"{sources[0].label} has {len(headers)} frames, not frame {frame}"
             raise ReadingError(codes.BROKEN_FILE, what)
         header = headers[frame]
         if not is_ct(header):
             raise ReadingError(codes.NOT_CT, f"{header.name} is of modality {header.modality}")
-        check_pixels(header, limits.voxels)
+        check_pixels(header, limits)
         hu = np.empty((1, header.pixels.rows, header.pixels.columns), np.int16)
         decode_into(hu, [header], Deadline(limits), threads=1)
     plane: Hu = hu[0]

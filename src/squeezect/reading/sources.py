@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from squeezect.errors import ReadingError
 from squeezect.reading import codes
+from squeezect.reading.names import printable, shown_name
 
 SMALL_BYTES = 16 << 20
 """Up to this size nothing can swell dangerously, whatever its ratio."""
@@ -57,7 +58,11 @@ class Limits:
 
     def swells(self, packed: int, unpacked: int) -> bool:
         """Whether unpacking would take more room than any honest file."""
-        return unpacked > max(SMALL_BYTES, self.ratio * packed) or unpacked > self.file_bytes
+        return self.inflates(packed, unpacked) or unpacked > self.file_bytes
+
+    def inflates(self, packed: int, unpacked: int) -> bool:
+        """Whether so few bytes cannot honestly hold so many."""
+        return unpacked > max(SMALL_BYTES, self.ratio * packed)
 
 
 LIMITS = Limits()
@@ -97,6 +102,7 @@ class Source:
         path: on disk; of the archive if it is a member of one.
         archive: open archive that it is a member of.
         member: which member.
+        named: whether messages may show its name as it is.
     """
 
     name: str
@@ -104,6 +110,17 @@ class Source:
     path: Path
     archive: zipfile.ZipFile | None = None
     member: zipfile.ZipInfo | None = None
+    named: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name in messages and results, where a patient's name must not show."""
+        return printable(self.name) if self.named else shown_name(self.name)
+
+    @property
+    def packed(self) -> int:
+        """The bytes that it takes on disk."""
+        return self.size if self.member is None else self.member.compress_size
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -119,7 +136,7 @@ class Source:
         try:
             file = self.path.open("rb")
         except OSError as error:
-            raise ReadingError(codes.UNREADABLE, f"{self.name}: {error.strerror}") from error
+            raise ReadingError(codes.UNREADABLE, f"{self.label}: {error.strerror}") from error
         with file:
             yield file
 
@@ -146,17 +163,17 @@ class Source:
         # One byte more than declared: a member that lies about its size is caught.
         data = self._unpack(self.size + 1)
         if len(data) != self.size:
-            raise ReadingError(codes.UNSAFE_ARCHIVE, f"{self.name} is not as large as declared")
+            raise ReadingError(codes.UNSAFE_ARCHIVE, f"{self.label} is not as large as declared")
         return data
 
     def _unpack(self, size: int) -> bytes:
         if self.archive is None or self.member is None:
-            raise ReadingError(codes.UNSAFE_ARCHIVE, f"{self.name} has no archive")
+            raise ReadingError(codes.UNSAFE_ARCHIVE, f"{self.label} has no archive")
         try:
             with self.archive.open(self.member) as file:
                 return file.read(size)
         except _ZIP_ERRORS as error:
-            what = f"{self.name} cannot be unpacked ({type(error).__name__})"
+            what = f"{self.label} cannot be unpacked ({type(error).__name__})"
             raise ReadingError(codes.UNSAFE_ARCHIVE, what) from error
 
 

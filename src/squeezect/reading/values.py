@@ -13,6 +13,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
+from squeezect.reading.names import printable
+
 DICOM_ERRORS = (
     InvalidDicomError,
     BytesLengthException,
@@ -33,6 +35,7 @@ DICOM_ERRORS = (
 
 _KEYWORDS = """
     SOPClassUID SOPInstanceUID ImageType Modality SeriesInstanceUID SeriesDescription
+    PatientID StudyInstanceUID FrameOfReferenceUID AcquisitionNumber
     Manufacturer KVP ConvolutionKernel ContrastBolusAgent SliceThickness GantryDetectorTilt
     ImagePositionPatient ImageOrientationPatient PixelSpacing Rows Columns NumberOfFrames
     SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit
@@ -44,6 +47,7 @@ TAGS = {keyword: Tag(keyword) for keyword in _KEYWORDS.split()}
 """What is read of a header, by keyword; the rest is passed over."""
 
 _NEEDS_THE_REST = {
+    "PatientID",
     "SeriesDescription",
     "Manufacturer",
     "ConvolutionKernel",
@@ -86,15 +90,15 @@ def _converted(
 def text(dataset: Dataset, keyword: str) -> str:
     """A tag as text, "" if it is missing."""
     value = value_of(dataset, keyword)
-    return value.strip(" \0") if isinstance(value, str | UID) else ""
+    return printable(value.strip(" \0")) if isinstance(value, str | UID) else ""
 
 
 def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """A tag of one or several words."""
     value = value_of(dataset, keyword)
     if isinstance(value, str):
-        return (value.strip(),) if value.strip() else ()
-    return tuple(str(v).strip() for v in value) if isinstance(value, Sequence) else ()
+        return (printable(value.strip()),) if value.strip() else ()
+    return tuple(printable(str(v).strip()) for v in value) if isinstance(value, Sequence) else ()
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
