@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import read_patches
+from squeezect.candidates import is_picture, read_patches
 from squeezect.cohorts import Case
 from squeezect.preparation import cut_planes
 from squeezect.reading import read_scan
@@ -54,7 +54,7 @@ def contact_sheet(cases: Sequence[Case], captions: Sequence[str]) -> bytes:
 def _tile(case: Case) -> "Image":
     from PIL import Image
 
-    if case.scan.suffix.lower() in {".png", ".jpg", ".jpeg"}:
+    if is_picture(case.scan):
         planes = [read_patches([case]).values[0]]
     else:
         planes = _planes(case)
