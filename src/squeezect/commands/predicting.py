@@ -19,6 +19,12 @@ NO_SCAN = Code(
     "say squeezect predict RUN SCAN, or squeezect predict --weights NAME SCAN",
 )
 
+UNUSED_ENGINE = Code(
+    "unused-engine",
+    "An engine was named for weights that only PyTorch computes.",
+    "leave --engine out for weights that judge points",
+)
+
 Point = Annotated[
     tuple[float, float, float] | None,
     typer.Option(help="LPS point x y z in mm, for weights that judge points."),
@@ -53,7 +59,7 @@ def predict(
             "onnx",
             "torch",
         ],
-        typer.Option(help="What computes."),
+        typer.Option(help="What computes, for weights that judge whole scans."),
     ] = "auto",
     json_: Json = False,
 ) -> None:
@@ -73,6 +79,8 @@ def predict(
         raise CheckpointError(NO_SCAN, f"no scan is named beside {run}")
     answers: Sequence[Answer | PointAnswer | PointRefusal]
     if point is not None or judges_points(run):
+        if engine not in {"auto", "torch"}:
+            raise CheckpointError(UNUSED_ENGINE, f"weights {run} judge points; engine {engine}")
         answers = answer_points(run, scans, point, out=out, series=series, allow=allow or ())
     else:
         answers = answer_scans(

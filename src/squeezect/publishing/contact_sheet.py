@@ -54,10 +54,7 @@ def contact_sheet(cases: Sequence[Case], captions: Sequence[str]) -> bytes:
 def _tile(case: Case) -> "Image":
     from PIL import Image
 
-    if is_picture(case.scan):
-        planes = [read_patches([case]).values[0]]
-    else:
-        planes = _planes(case)
+    planes = [read_patches([case]).values[0]] if is_picture(case.scan) else _planes(case)
     whole = Image.new("L", (len(planes) * (TILE + 2) - 2, TILE), 255)
     for number, plane in enumerate(planes):
         picture = Image.fromarray(plane).resize((TILE, TILE), Image.Resampling.BICUBIC)

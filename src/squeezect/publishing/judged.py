@@ -15,6 +15,7 @@ from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.points import OTHER_KIND, PointClassifier
 from squeezect.publishing.datasets import Dataset, cases_of, find_dataset
+from squeezect.publishing.taught import taught_by
 from squeezect.reading import read_scan
 from squeezect.scan import Scan
 from squeezect.session import Session
@@ -148,7 +149,7 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
         return classifier.at(scan, case.point_mm), scan
 
     answers, warnings = _ask(table, cases, answer, "crops", tell)
-    notes = (copies,) if copies else ()
+    notes = tuple(note for note in (*dataset.notes, copies, taught_by(name, cases)) if note)
     return Judged(table, cases, answers, classifier.threshold, notes, warnings)
 
 
@@ -164,7 +165,9 @@ def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
         return session.predict(scan).probability, scan
 
     answers, warnings = _ask(table, cases, answer, "scans", tell)
-    return Judged(table, cases, answers, session.threshold, (), warnings)
+    learned = taught_by(name, cases)
+    notes = (learned,) if learned else ()
+    return Judged(table, cases, answers, session.threshold, notes, warnings)
 
 
 def _ask(

@@ -31,8 +31,9 @@ FEWEST = 10
 def score_rows(judged: Judged) -> Mapping[str, Row]:
     """Scores of answers by name; cases without a label are counted and left out.
 
-    Of cases of one class, what is defined is told. Where diameters are known, the diameter alone is scored beside the answers and compared on the
-    same cases (DeLong, allowing for patients with several).
+    Of cases of one class, what is defined is told. Where diameters are known, the diameter alone is
+    scored beside the answers and compared on the same cases (DeLong, allowing for patients with
+    several).
     """
     labels = judged.labels
     known = labels >= 0

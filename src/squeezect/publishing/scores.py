@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from squeezect.checkpoint import write_atomically
-from squeezect.evaluation import Comparison, Estimate, TableBlock
+from squeezect.evaluation import Comparison, TableBlock
 from squeezect.evaluation.markdown import markdown
 from squeezect.publishing.datasets import opened
 from squeezect.publishing.judged import Judged, Tell, judge_dataset

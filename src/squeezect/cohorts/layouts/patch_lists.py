@@ -70,9 +70,7 @@ def read_patch_lists(
     return close(tables, problems, check_points=False)
 
 
-def _cases(
-    root: Path, name: str, split: Split, label: str, problems: list[Problem]
-) -> list[Case]:
+def _cases(root: Path, name: str, split: Split, label: str, problems: list[Problem]) -> list[Case]:
     source = root / name
     lines = lines_of(source, label=label)
     place = find_place([line.path for line in lines], (source.parent, root))
