@@ -184,7 +184,7 @@ def evaluate(
         float, typer.Option(min=0.01, max=1.0, help="Sensitivity the threshold has to reach.")
     ] = 0.9,
     label: Annotated[
-        str | None, typer.Option(help="With --weights on crops: column of the label.")
+        str | None, typer.Option(help="With --weights on a table: column of the label.")
     ] = None,
     json_: Json = False,
     quiet: Quiet = False,

@@ -221,12 +221,13 @@ def _judged(
         return judge_dataset(weights, data, label=label, tell=tell)
     dataset = find_dataset(data, points=card_of(weights).preparation.cuts_patches)
     limit = operating_point(run, card_of(weights))
+    named = dataset.kind != "patches"
     parts = []
     for name, given in read_answers(answers, weights).items():
         if name not in dataset.names and dataset.kind != "scans":
             raise EvaluationError(OTHER_ANSWERS, f"{answers.name} is about {name}, not in {data}")
         cases, _ = cases_of(dataset, name, label)
-        parts.append(Judged(name, cases, given.of(cases), limit))
+        parts.append(Judged(name, cases, given.of(cases, named=named), limit))
     return parts
 
 

@@ -32,8 +32,12 @@ class Given:
     name: str
     rows: Mapping[int, tuple[str, str, float]]
 
-    def of(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
+    def of(self, cases: Sequence[Case], *, named: bool = True) -> npt.NDArray[np.float64]:
         """The probabilities of some cases, shape (n,).
+
+        Args:
+            cases: of the list or table.
+            named: whether their patients are known; patches on lists have none.
 
         Raises:
             EvaluationError: `other-answers`, if a row, a patient or a label is another one.
@@ -47,7 +51,7 @@ class Given:
             if label != now:
                 what = f"row {case.row} of {self.name} is labelled {now or 'not at all'}"
                 raise EvaluationError(OTHER_ANSWERS, f"{what}, and {label or 'not'} in the answers")
-            if patient != pseudonym(case.patient):
+            if named and patient != pseudonym(case.patient):
                 what = f"row {case.row} of {self.name} is of another patient than in the answers"
                 raise EvaluationError(OTHER_ANSWERS, what)
         return np.array([self.rows[case.row][2] for case in cases])
