@@ -152,7 +152,7 @@ def test_a_column_of_the_label_is_refused_where_there_are_no_columns(patches):
 def answers(folder):
     score_weights("nodule", folder, out=folder.parent / "scores")
     lines = (folder.parent / "scores" / "probabilities.csv").read_text().splitlines()
-    return [line.split(",")[4] for line in lines[1:]]
+    return [line.rpartition(",")[2] for line in lines[1:]]
 
 
 def convert(folder, change, ending):

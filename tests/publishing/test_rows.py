@@ -41,7 +41,8 @@ def test_the_published_point_knows_that_it_was_chosen_here():
     chances = np.clip(random.normal(0.4 + 0.2 * labels, 0.2), 0, 1)
     rows = score_rows(judged(labels, chances))
     found = rows["sensitivity at specificity 0.982"]
-    assert found == sensitivity_at_specificity(labels, chances, 0.982)
+    who = [f"P{n}" for n in range(200)]
+    assert found == sensitivity_at_specificity(labels, chances, 0.982, patients=who)
     assert isinstance(rows["precision there"], float)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from squeezect.candidates import CandidateClassifier, read_patches, weights_folder
 from squeezect.checkpoint import CARD_FILE, Card, read_card
 from squeezect.cohorts import Case
+from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.points import OTHER_KIND, PointClassifier
@@ -156,8 +157,8 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
 def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
     if card.preparation.cuts_patches or card.options.get("flat"):
         raise _other_kind(name, card, "whole scans")
-    table = dataset.root.resolve().name
-    cases, _ = cases_of(dataset, table, None)
+    cohort = read_dataset(dataset.root)
+    cases, table = cohort.cases, cohort.source.name
     session = Session.open(name)
 
     def answer(case: Case) -> tuple[float, Scan]:

@@ -137,10 +137,10 @@ def score_weights(
 def _answers(weights: str, judged: Sequence[Judged]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["list", "row", "patient", "label", "probability", "weights"])
+    writer.writerow(["weights", "list", "row", "patient", "label", "probability"])
     for part in judged:
         for case, probability in zip(part.cases, part.probability, strict=True):
             label = "" if case.label is None else case.label
             cells = [part.name, case.row, pseudonym(case.patient), label, f"{probability:.9f}"]
-            writer.writerow([*cells, Path(weights).name])
+            writer.writerow([Path(weights).name, *cells])
     return text.getvalue()

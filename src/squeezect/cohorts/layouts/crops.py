@@ -89,7 +89,7 @@ class _Files:
         """The file of a cell; where there is none, the path that it should have."""
         parts = _parts(text)
         for folder in dict.fromkeys((self.images, self.root)):
-            if parts and folder.joinpath(*parts).is_file():
+            if parts and folder.joinpath(*parts).exists():
                 return folder.joinpath(*parts)
         if len(parts) > 1 and self.rows[parts[-1:]] == 1:
             found = self._everywhere().get(parts[-1], [])
