@@ -103,7 +103,7 @@ def card_of(name: str) -> Card:
 def _patches(
     name: str, card: Card, dataset: Dataset, label: str | None, tell: Tell
 ) -> list[Judged]:
-    if card.preparation.cuts_patches or not card.options.get("flat"):
+    if card.preparation.cuts_patches:
         raise _other_kind(name, card, "patches of one slice")
     classifier = CandidateClassifier.open(name)
     notes = list(dataset.notes)
