@@ -15,7 +15,7 @@ from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.points import OTHER_KIND, PointClassifier
-from squeezect.publishing.datasets import Dataset, cases_of, find_dataset
+from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
 from squeezect.publishing.taught import taught_by
 from squeezect.reading import read_scan
 from squeezect.scan import Scan
@@ -91,6 +91,9 @@ def judge_dataset(name: str, data: Path, *, label: str | None, tell: Tell) -> li
         return _patches(name, card, dataset, label, tell)
     if dataset.kind == "crops":
         return [_crops(name, dataset, label=label, tell=tell)]
+    if label is not None:
+        what = f"{data.name} is a cohort of scans, whose label is in the column label"
+        raise EvaluationError(UNUSED_LABEL, what, remedy="leave --label out")
     return [_scans(name, card, dataset, tell)]
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,10 @@ def _said(value: Row) -> str:
 
 
 def _plain(value: Row) -> object:
-    return value if isinstance(value, float) else value.as_dict()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    told = dict(value.as_dict())
+    return {name: _plain(part) if isinstance(part, float) else part for name, part in told.items()}
 
 
 def _silent(stage: str, done: int, total: int, note: str) -> None:
