@@ -226,8 +226,8 @@ def _judged(
     for name, given in read_answers(answers, weights).items():
         if name not in dataset.names and dataset.kind != "scans":
             raise EvaluationError(OTHER_ANSWERS, f"{answers.name} is about {name}, not in {data}")
-        cases, _ = cases_of(dataset, name, label)
-        parts.append(Judged(name, cases, given.of(cases, named=named), limit))
+        held, _ = cases_of(dataset, name, label)
+        parts.append(Judged(name, held, given.of(held, named=named), limit))
     return parts
 
 
