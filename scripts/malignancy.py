@@ -39,6 +39,8 @@ from squeezect.evaluation.compare import compare_auc
 from squeezect.evaluation.markdown import markdown
 from squeezect.points import PointClassifier
 from squeezect.preparation import prepare
+from squeezect.scan import pseudonym
+from squeezect.training.seen import Seen
 
 Array = npt.NDArray[np.float64]
 MEMBERS = 2
@@ -99,6 +101,8 @@ def main() -> None:
     options.table.parent.mkdir(parents=True, exist_ok=True)
     options.table.write_text(report(rows, drawn, cases, table), "utf-8")
     ship(options.run, table, drawn, options.out)
+    # Whoever scores the weights on these patients is told so.
+    Seen.of(pseudonym(case.patient) for case in cases).save(options.out)
 
 
 def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, Array]:

@@ -141,6 +141,57 @@ def test_wrong_tables_of_crops_are_refused_by_row_and_column(weights, crop_folde
     assert words in str(caught.value)
 
 
+def test_crops_in_other_units_are_told(weights, crop_folder, tmp_path, run_cli):
+    """Values 1024 too high, as stored values without their intercept are, hold no air."""
+    import SimpleITK
+
+    for number in range(3):
+        path = str(crop_folder / "images" / f"crop_{number}.nii.gz")
+        image = SimpleITK.ReadImage(path)
+        SimpleITK.WriteImage(image + 1024, path)
+    arguments = ("evaluate", "--weights", weights, crop_folder, "--out", tmp_path / "scores")
+    code, out, err = run_cli(*arguments, "--json")
+    assert code == 0
+    assert "warning: nodules.csv: 3 of 40: no-air; check that" in err
+    assert "short-coverage" not in err
+    assert any("no-air" in warning for warning in json.loads(out)["warnings"])
+    assert "3 of 40: no-air" in (tmp_path / "scores" / "scores.md").read_text()
+    crop = crop_folder / "images" / "crop_0.nii.gz"
+    code, out, _ = run_cli("predict", "--weights", weights, crop, "--out", tmp_path / "page")
+    assert (code, "warn: no-air" in out) == (0, True)
+
+
+def test_masks_are_not_needed_to_score_crops(weights, crop_folder):
+    (crop_folder / "masks").mkdir()
+    assert score_weights(str(weights), crop_folder).parts["nodules.csv"]["cases"] == 40
+
+
+def test_patients_who_taught_the_weights_are_told(run, crop_folder):
+    from squeezect.scan import pseudonym
+
+    assert not score_weights(str(run), crop_folder).warnings
+    for fold in range(2):
+        known = {"patients": [pseudonym(f"P{fold}"), pseudonym("P5")], "complete": True}
+        (run / f"fold-{fold}" / "seen.json").write_text(json.dumps(known))
+    (warning,) = score_weights(str(run), crop_folder).warnings
+    assert warning.startswith("3 of 20 patients taught these weights")
+
+
+def test_an_engine_for_points_is_refused(run_cli, weights, crop_folder):
+    crop = crop_folder / "images" / "crop_2.nii.gz"
+    code, _, err = run_cli("predict", "--weights", weights, crop, "--engine", "onnx")
+    assert (code, "[option-does-not-apply]" in err) == (2, True)
+
+
+def test_points_that_are_nowhere_are_named_as_they_were_given(run_cli, tmp_path):
+    scan, _ = thorax(1, grid=chest_grid(1, spacing_mm=2.5, thickness_mm=5.0), nodules=1)
+    write_dicom(scan, tmp_path / "chest")
+    for point, words in (((5000, 0, 0), "(5000, 0, 0)"), (("inf", 0, 0), "inf")):
+        arguments = ("predict", "--weights", "nodule", tmp_path / "chest", "--point", *point)
+        code, _, err = run_cli(*arguments)
+        assert (code, "[point-outside]" in err, words in err) == (2, True, True)
+
+
 def test_lists_of_patches_may_have_any_name_and_need_labels(patch_folder):
     (patch_folder / "train.txt").unlink()
     (patch_folder / "val.txt").rename(patch_folder / "kept back.txt")

@@ -15,12 +15,15 @@ import numpy.typing as npt
 
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.cohorts import Case
+from squeezect.cohorts.layouts.list_lines import PICTURES
 from squeezect.errors import CheckpointError, Code, CohortError
 from squeezect.preparation import Patch, cut_patch
+from squeezect.preparation.pipeline import check_point
 from squeezect.scan import Scan, Triple
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
     from squeezect.models import Classifier
 
@@ -31,11 +34,15 @@ UNKNOWN_WEIGHTS = Code(
 )
 UNREADABLE_PATCH = Code(
     "unreadable-patch",
-    "A patch is not a grey picture of at most the given size.",
-    "cut the patch again, or remove its line",
+    "A patch is not an 8-bit grey picture of at most the given size.",
+    "write -1000 to 400 HU as 0 to 255 and cut the patch again, or remove its line",
 )
 SIDE = 50
 """Voxels along each side; patches cut by the scan's edge are centred, with air around."""
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
+"""How pictures of patches may be stored."""
+DEPTHS = {"1": "of 1 bit", "I;16": "of 16 bits", "I;16B": "of 16 bits", "I": "of 32 bits"}
+LOSSY_SPREAD = 3
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -60,37 +67,73 @@ class Patches:
         return chosen.float().div_(255)[:, None, None]
 
 
-def read_patches(cases: Sequence[Case]) -> Patches:
+def read_patches(cases: Sequence[Case], *, source: str = "") -> Patches:
     """Read the pictures of some cases.
 
     Args:
-        cases: `Case.scan` is a grey PNG or JPEG of at most `SIDE` voxels along each side.
+        cases: `Case.scan` is an 8-bit grey picture (`FORMATS`) of at most `SIDE` voxels along each
+            side; colour pictures will do whose channels are alike and that cover all.
+        source: name of their list, for messages.
 
     Raises:
         CohortError: `unreadable-patch`, with row and file.
     """
     values = np.zeros((len(cases), SIDE, SIDE), np.uint8)
     for position, case in enumerate(cases):
-        picture = _read(case)
+        picture = _read(case, source)
         top, left = ((SIDE - side) // 2 for side in picture.shape)
         height, width = picture.shape
         values[position, top : top + height, left : left + width] = picture
     return Patches(values, np.array([case.label or 0 for case in cases], np.int64))
 
 
-def _read(case: Case) -> Bytes:
-    from PIL import Image, UnidentifiedImageError
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture as patches are: by its ending, or by its bytes if it has none."""
+    if path.suffix or not path.is_file():
+        return path.suffix.lower() in PICTURES
+    from PIL import Image
 
-    where = f"row {case.row}: {case.scan.name}"
     try:
-        with Image.open(case.scan, formats=["PNG", "JPEG"]) as image:
-            size, mode, picture = image.size, image.mode, np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise CohortError(UNREADABLE_PATCH, f"{where} is not a PNG or JPEG picture") from error
-    if max(size) > SIDE or mode not in {"L", "1"}:
-        what = f"{size[0]} x {size[1]} voxels of mode {mode}"
-        raise CohortError(UNREADABLE_PATCH, f"{where} has {what}")
+        with Image.open(path, formats=FORMATS):
+            return True
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def _read(case: Case, source: str) -> Bytes:
+    from PIL import Image
+
+    where = f"row {case.row}{f' of {source}' if source else ''}: {case.scan.name}"
+    wanted = f"8-bit grey of at most {SIDE} x {SIDE}"
+    try:
+        with Image.open(case.scan, formats=FORMATS) as image:
+            width, height = image.size
+            depth = DEPTHS.get(image.mode, f"of mode {image.mode}")
+            pages = getattr(image, "n_frames", 1)
+            fits = max(image.size) <= SIDE and pages == 1
+            picture = _grey(image) if fits else None
+    except (OSError, SyntaxError, ValueError) as error:
+        what = f"{where} is not a sound picture ({', '.join(FORMATS)})"
+        raise CohortError(UNREADABLE_PATCH, what) from error
+    if picture is None:
+        several = f" and {pages} pages" if pages > 1 else ""
+        what = f"{where} ({width} x {height}, {depth}{several}) is not {wanted}"
+        raise CohortError(UNREADABLE_PATCH, what)
     return picture
+
+
+def _grey(image: "Image") -> Bytes | None:
+    """The values of a picture if it is 8-bit grey, however it is stored."""
+    if image.mode == "L":
+        return np.asarray(image)
+    if image.mode not in {"RGB", "RGBA", "LA", "P", "PA"}:
+        return None
+    colours = np.asarray(image.convert("RGBA")).astype(np.int16)
+    # Colours come back from lossy files a little apart.
+    apart = LOSSY_SPREAD if image.format in {"JPEG", "WEBP"} else 0
+    alike = np.ptp(colours[..., :3], axis=2).max(initial=0) <= apart
+    grey: Bytes = np.rint(colours[..., :3].mean(axis=2)).astype(np.uint8)
+    return grey if alike and (colours[..., 3] == 255).all() else None
 
 
 def score_patches(
@@ -236,6 +279,7 @@ def cut_candidate(scan: Scan, point_mm: Triple) -> Patch:
     Raises:
         PreparationError: `point-outside`.
     """
+    check_point(scan.grid, point_mm)
     index = np.rint(scan.grid.to_index(np.array(point_mm, float)))
     # The patches of the training data are whole voxels of one slice, not resampled.
     centre = scan.grid.to_mm(index + np.array([0.0, -0.5, -0.5]))

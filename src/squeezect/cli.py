@@ -193,7 +193,7 @@ def evaluate(
         float, typer.Option(min=0.01, max=1.0, help="Sensitivity the threshold has to reach.")
     ] = 0.9,
     label: Annotated[
-        str | None, typer.Option(help="With --weights on crops: column of the label.")
+        str | None, typer.Option(help="With --weights on a table: column of the label.")
     ] = None,
     json_: Json = False,
     quiet: Quiet = False,
@@ -202,7 +202,9 @@ def evaluate(
 
     With --weights, RUN is a data set instead: a folder of patches with lists of lines "path label"
     (any *.txt), crops with nodules.csv (columns file, patient_id, Diagnosis_value; perhaps
-    diameter_mm and coordX, coordY, coordZ), or a CSV of scans. The weights are scored on all of it.
+    diameter_mm and coordX, coordY, coordZ), one of these lists or tables, a zip of such a folder,
+    or a CSV of scans. The weights are scored on all of it; what was passed over or speaks against
+    the scores is told on standard error.
 
     With --froc MARKS.csv (seriesuid, coordX, coordY, coordZ, probability), RUN is the folder of
     LUNA16's tables seriesuids.csv, annotations.csv and annotations_excluded.csv; the marks get
@@ -220,6 +222,8 @@ def evaluate(
 
         with Bars(quiet=quiet) as bars:
             scores = score_weights(weights, run, label=label, out=out, tell=bars)
+        for warning in scores.warnings:
+            typer.echo(f"warning: {warning}", err=True)
         show(scores.as_dict()) if json_ else typer.echo(str(scores))
         return
     evaluation = judge(run, target_sensitivity=sensitivity, out=out)
@@ -270,6 +274,12 @@ def main() -> None:
         app()
     except SqueezeCTError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or str(error)
+        advice = "check that the path is right, that it may be written, and that the disk has room"
+        typer.echo(f"error: {place}{why}; {advice} [system-error]", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("stopped; give the same command again to go on", err=True)

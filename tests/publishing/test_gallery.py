@@ -18,7 +18,10 @@ from squeezect.publishing.judged import Judged
 def answers(patch_folder, tmp_path):
     """Answers for val.txt: rows 2 and 4 (positive) missed, rows 1 and 3 (negative) alarms."""
     said = {1: 0.7, 2: 0.1, 3: 0.9, 4: 0.2}
-    lines = [f"val.txt,{row},x,0,{said.get(row, float(row % 2 == 0))}" for row in range(1, 13)]
+    lines = [
+        f"val.txt,{row},x,{1 - row % 2},{said.get(row, float(row % 2 == 0))}"
+        for row in range(1, 13)
+    ]
     path = tmp_path / "probabilities.csv"
     path.write_text("\n".join(["list,row,patient,label,probability", *lines]) + "\n")
     return path
@@ -56,6 +59,52 @@ def test_answers_for_other_cases_are_refused(patch_folder, answers, tmp_path, mo
     )
     assert code == 2
     assert "[other-answers]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("val.txt,3,x,0,0.9", "val.txt,3,x,1,0.9", "other-answers"),
+        ("val.txt,3,x,0,0.9", "val.txt,3,x,0,1.9", "other-answers"),
+        ("val.txt,3,x,0,0.9", "val.txt,3,x,0,nan", "other-answers"),
+        ("val.txt,3,x,0,0.9", "val.txt,3,x,0,high", "other-answers"),
+        ("val.txt,3,x,0,0.9", "val.txt,4,x,0,0.9", "other-answers"),
+        ("val.txt,3", "test.txt,3", "other-answers"),
+        ("probability", "chance", "missing-column"),
+        ("label,probability", "label,probability,weights", "unreadable-table"),
+    ],
+)
+def test_answers_that_do_not_fit_are_refused(
+    patch_folder, answers, tmp_path, run_cli, old, new, code
+):
+    text = answers.read_text()
+    assert old in text
+    answers.write_text(text.replace(old, new, 1))
+    arguments = ("gallery", "nodule", patch_folder, "--answers", answers, "-o", tmp_path / "out")
+    status, _, err = run_cli(*arguments)
+    assert (status, f"[{code}]" in err) == (2, True)
+
+
+def test_answers_of_other_weights_and_what_is_no_table_are_refused(
+    patch_folder, answers, tmp_path, run_cli
+):
+    arguments = ("gallery", "nodule", patch_folder, "-o", tmp_path / "out", "--answers")
+    lines = answers.read_text().splitlines()
+    for whose, status in (("malignancy", 2), ("nodule", 0)):
+        named = [f"{line},{'weights' if n == 0 else whose}" for n, line in enumerate(lines)]
+        answers.write_text("\n".join(named))
+        assert run_cli(*arguments, answers)[0] == status
+    for other in (patch_folder / "val" / "image_1.png", tmp_path / "gone.csv"):
+        status, _, err = run_cli(*arguments, other)
+        assert (status, "[unreadable-table]" in err) == (2, True)
+
+
+def test_an_older_sheet_does_not_stay(patch_folder, answers, tmp_path, run_cli):
+    arguments = ("gallery", "nodule", patch_folder, "--answers", answers, "-o", tmp_path / "out")
+    assert run_cli(*arguments, "--threshold", 0.5)[0] == 0
+    assert (tmp_path / "out" / "false-negatives.png").is_file()
+    assert run_cli(*arguments, "--threshold", 0)[0] == 0
+    assert not (tmp_path / "out" / "false-negatives.png").exists()
 
 
 def test_the_sheet_shows_patches_as_they_are(patch_folder):

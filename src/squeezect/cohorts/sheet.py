@@ -95,6 +95,16 @@ def read_text(path: Path) -> str:
     return text
 
 
+def header_of(path: Path) -> tuple[str, ...]:
+    """Header names of a table, whatever its rows are like; () if it is no table."""
+    try:
+        text = read_text(path)
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        return tuple(next(_records(first, max(DELIMITERS, key=first.count), path.name), ()))
+    except CohortError:
+        return ()
+
+
 def _records(text: str, delimiter: str, name: str) -> Iterator[list[str]]:
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)

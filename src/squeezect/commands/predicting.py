@@ -79,7 +79,8 @@ def predict(
     passed = known_codes(allow)
     answers: Sequence[Answer | PointAnswer | PointRefusal]
     if point is not None or judges_points(run):
-        refuse_given(context, ("engine",), because="points are judged by PyTorch")
+        if engine not in {"auto", "torch"}:
+            refuse_given(context, ("engine",), because="points are judged by PyTorch")
         answers = answer_points(run, scans, point, out=out, series=series, allow=passed)
     else:
         answers = answer_scans(Path(run), scans, out, series=series, allow=passed, engine=engine)

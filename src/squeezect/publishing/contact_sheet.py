@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import read_patches
+from squeezect.candidates import is_picture, read_patches
 from squeezect.cohorts import Case
 from squeezect.preparation import cut_planes
 from squeezect.reading import read_scan
@@ -54,10 +54,7 @@ def contact_sheet(cases: Sequence[Case], captions: Sequence[str]) -> bytes:
 def _tile(case: Case) -> "Image":
     from PIL import Image
 
-    if case.scan.suffix.lower() in {".png", ".jpg", ".jpeg"}:
-        planes = [read_patches([case]).values[0]]
-    else:
-        planes = _planes(case)
+    planes = [read_patches([case]).values[0]] if is_picture(case.scan) else _planes(case)
     whole = Image.new("L", (len(planes) * (TILE + 2) - 2, TILE), 255)
     for number, plane in enumerate(planes):
         picture = Image.fromarray(plane).resize((TILE, TILE), Image.Resampling.BICUBIC)

@@ -1,6 +1,5 @@
 """The most confident errors of weights as contact sheets: what fools them, at a glance."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from squeezect.checkpoint import write_atomically
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
-from squeezect.errors import Code, EvaluationError
+from squeezect.errors import EvaluationError
 from squeezect.evaluation import (
     Page,
     Picture,
@@ -23,14 +22,12 @@ from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.predictions import FILE
 from squeezect.points import operating_point
 from squeezect.publishing.contact_sheet import contact_sheet
+from squeezect.publishing.datasets import cases_of, find_dataset, opened
+from squeezect.publishing.given import OTHER_ANSWERS, read_answers
 from squeezect.publishing.judged import Judged, Tell, card_of, judge_dataset
+from squeezect.publishing.places import probe, writing
 from squeezect.scan import pseudonym
 
-OTHER_ANSWERS = Code(
-    "other-answers",
-    "Answers do not belong to the cases of the data set.",
-    "give the answers that were made for this very data set",
-)
 MOST = 24
 """Errors of each kind on a sheet."""
 
@@ -154,17 +151,25 @@ def make_gallery(
         tell: who is told of progress.
 
     Raises:
-        EvaluationError: `other-answers`, and what scoring says.
+        EvaluationError: `other-answers`, `unwritable-folder`, and what scoring says.
+        CohortError: what reading the table of answers says.
     """
-    judged = _judged(weights, data, answers=answers, label=label, tell=tell)
-    gallery = find_errors(weights, judged, threshold=threshold)
-    out.mkdir(parents=True, exist_ok=True)
+    probe(out)
+    with opened(data) as place:
+        judged = _judged(weights, place, answers=answers, label=label, tell=tell)
+        gallery = find_errors(weights, judged, threshold=threshold)
+        with writing(out):
+            _write(gallery, data, out, tell)
+    return gallery
+
+
+def _write(gallery: Gallery, data: Path, out: Path, tell: Tell) -> None:
     blocks: list[Block] = []
     kinds = {"False positives": gallery.false_positives, "False negatives": gallery.false_negatives}
     for title, mistakes in kinds.items():
         blocks += _blocks(title, mistakes, out, tell)
     page = Page(
-        title=f"Errors of {Path(weights).name}",
+        title=f"Errors of {Path(gallery.weights).name}",
         lead=f"The most confident errors on {data.resolve().name}, at threshold "
         f"{gallery.threshold:.3f}.",
         facts={"cases": str(gallery.cases), **{t.lower(): str(len(m)) for t, m in kinds.items()}},
@@ -173,17 +178,19 @@ def make_gallery(
         blocks=blocks,
     )
     write_page(out, page, gallery.as_dict(), name="gallery")
-    return gallery
 
 
 def _blocks(title: str, mistakes: Sequence[Mistake], out: Path, tell: Tell) -> list[Block]:
+    sheet = out / f"{title.lower().replace(' ', '-')}.png"
+    # The sheet of an earlier gallery does not stay.
+    sheet.unlink(missing_ok=True)
     if not mistakes:
         return [Block(title=title, text="None.")]
     shown = mistakes[:MOST]
     tell(title.lower(), 0, len(shown), "")
     image = contact_sheet([mistake.case for mistake in shown], [m.caption for m in shown])
     tell(title.lower(), len(shown), len(shown), "")
-    write_atomically(out / f"{title.lower().replace(' ', '-')}.png", image)
+    write_atomically(sheet, image)
     caption = f"The {len(shown)} most confident of {len(mistakes)}."
     rows = [
         [
@@ -212,29 +219,18 @@ def _judged(
         return [_matched(weights, data.resolve().name, cases, known)]
     if answers is None:
         return judge_dataset(weights, data, label=label, tell=tell)
-    with answers.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    dataset = find_dataset(data, points=card_of(weights).preparation.cuts_patches)
+    limit = operating_point(run, card_of(weights))
+    named = dataset.kind != "patches"
     parts = []
-    for name in dict.fromkeys(row["list"] for row in rows):
-        known = {int(r["row"]): float(r["probability"]) for r in rows if r["list"] == name}
-        parts.append(_matched(weights, name, _cases_of(data, name, label), known))
+    for name, given in read_answers(answers, weights).items():
+        if name not in dataset.names and dataset.kind != "scans":
+            raise EvaluationError(OTHER_ANSWERS, f"{answers.name} is about {name}, not in {data}")
+        held, _ = cases_of(dataset, name, label)
+        parts.append(Judged(name, held, given.of(held, named=named), limit))
     return parts
 
 
-def _cases_of(data: Path, name: str, label: str | None) -> Sequence[Case]:
-    from squeezect.cohorts.layouts import read_nodule_crops, read_patch_lists
-    from squeezect.cohorts.layouts.crops import LABEL
-
-    folder = data.parent if data.is_file() else data
-    if name.endswith(".txt"):
-        return read_patch_lists(folder, lists={name: "test"}).cases
-    found = read_nodule_crops(folder, table=name, label=label or LABEL, check_points=False)
-    return found.cases
-
-
 def _matched(weights: str, name: str, cases: Sequence[Case], known: Mapping[int, float]) -> Judged:
-    if {case.row for case in cases} != set(known):
-        what = f"there are {len(known)} answers for {name}, which has {len(cases)} cases"
-        raise EvaluationError(OTHER_ANSWERS, what)
     limit = operating_point(Path(weights), card_of(weights))
     return Judged(name, cases, np.array([known[case.row] for case in cases]), limit)

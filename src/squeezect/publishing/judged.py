@@ -1,7 +1,8 @@
 """Weights asked about every case of a data set: patches on lists, crops, whole scans."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,16 @@ import numpy.typing as npt
 from squeezect.candidates import CandidateClassifier, read_patches, weights_folder
 from squeezect.checkpoint import CARD_FILE, Card, read_card
 from squeezect.cohorts import Case
-from squeezect.cohorts.layouts import read_dataset, read_nodule_crops, read_patch_lists
+from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
-from squeezect.errors import CheckpointError, Code, EvaluationError, SqueezeCTError
+from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.points import OTHER_KIND, PointClassifier
+from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
+from squeezect.publishing.taught import taught_by
 from squeezect.reading import read_scan
+from squeezect.scan import Scan
 from squeezect.session import Session
 
-NO_LISTS = Code(
-    "no-lists",
-    "A folder holds no list of patches, no table of crops and no cohort.",
-    "name the folder that holds train.txt, val.txt or another list, or nodules.csv, or a CSV",
-)
 NO_LABEL = Code(
     "no-label",
     "Cases that weights are to be scored on have no label.",
@@ -32,7 +31,8 @@ UNANSWERED = Code(
     "Weights could not answer for a case.",
     "mend the case or take its row out of the table",
 )
-ANY_KIND = "patches on lists (path label), crops with nodules.csv, or a CSV of scans"
+TIGHT = {"too-few-slices", "short-coverage"}
+"""Findings that are no news of a crop."""
 
 Tell = Callable[[str, int, int, str], None]
 
@@ -46,12 +46,22 @@ class Judged:
         cases: in the order of its rows.
         probability: of class 1, shape (n,).
         threshold: the weights' operating point.
+        notes: what was passed over, in words.
+        warnings: cases by the warning that reading or checking gave them, with what to do.
     """
 
     name: str
     cases: Sequence[Case]
     probability: npt.NDArray[np.float64]
     threshold: float
+    notes: Sequence[str] = ()
+    warnings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Warnings and what was passed over, a sentence each."""
+        told = [f"{self.name}: {n} of {len(self.cases)}: {w}" for w, n in self.warnings.items()]
+        return [*self.notes, *told]
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -64,26 +74,27 @@ def judge_dataset(name: str, data: Path, *, label: str | None, tell: Tell) -> li
 
     Args:
         name: shipped weights, a run, or a checkpoint folder.
-        data: a folder of patches with lists, a folder of crops with ``nodules.csv``, the CSV of
-            such crops, or a cohort of whole scans.
+        data: a folder of patches with lists, a folder of crops with ``nodules.csv``, one of these
+            lists or tables, or a cohort of whole scans.
         label: column of the label in a table of crops; ``Diagnosis_value`` by default.
         tell: who is told of progress.
 
     Raises:
-        EvaluationError: `no-lists`, `no-label` or `unanswered-case`.
+        EvaluationError: `no-such-data`, `no-lists`, `no-label`, `contradicting-labels`,
+            `unused-label-column` or `unanswered-case`.
         CheckpointError: `unknown-weights` or `weights-of-another-kind`.
         CohortError: what the data set's reader says, with row and file.
     """
     card = card_of(name)
-    lists = lists_in(data)
-    if lists:
-        return _patches(name, card, data, lists, tell)
-    table = _crop_table(data)
-    if table is not None:
-        return [_crops(name, table, label=label or LABEL, tell=tell)]
-    if data.is_dir() and not any(data.glob("*.csv")):
-        raise EvaluationError(NO_LISTS, f"{data} holds none of {ANY_KIND}")
-    return [_scans(name, card, data, tell)]
+    dataset = find_dataset(data, points=card.preparation.cuts_patches)
+    if dataset.kind == "patches":
+        return _patches(name, card, dataset, label, tell)
+    if dataset.kind == "crops":
+        return [_crops(name, dataset, label=label, tell=tell)]
+    if label is not None:
+        what = f"{data.name} is a cohort of scans, whose label is in the column label"
+        raise EvaluationError(UNUSED_LABEL, what, remedy="leave --label out")
+    return [_scans(name, card, dataset, tell)]
 
 
 def card_of(name: str) -> Card:
@@ -92,90 +103,108 @@ def card_of(name: str) -> Card:
     return read_card(folds[0] if folds else weights_folder(name))
 
 
-def lists_in(data: Path) -> list[str]:
-    """Text files of a folder whose first line names a file beside them (so no LICENSE.txt)."""
-    return sorted(path.name for path in data.glob("*.txt") if _is_list(path))
-
-
-def _is_list(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = next((line.strip() for line in file if line.strip()), "")
-    names = (first, first.rpartition(" ")[0].strip(), first.split()[0] if first else "")
-    return any(name and (path.parent / name).is_file() for name in names)
-
-
-def _crop_table(data: Path) -> Path | None:
-    """The table of crops that a path stands for, if it does."""
-    if data.is_file() and data.suffix.lower() == ".csv":
-        header = data.read_text("utf-8-sig", errors="replace").partition("\n")[0]
-        return data if "file" in [name.strip() for name in header.split(",")] else None
-    if (data / "nodules.csv").is_file():
-        return data / "nodules.csv"
-    tables = sorted(data.glob("*.csv")) if (data / "images").is_dir() else []
-    return tables[0] if len(tables) == 1 else None
-
-
-def _patches(name: str, card: Card, data: Path, lists: Sequence[str], tell: Tell) -> list[Judged]:
+def _patches(
+    name: str, card: Card, dataset: Dataset, label: str | None, tell: Tell
+) -> list[Judged]:
     if card.preparation.cuts_patches:
         raise _other_kind(name, card, "patches of one slice")
     classifier = CandidateClassifier.open(name)
-    found = []
-    for done, entry in enumerate(lists):
-        tell("scoring", done, len(lists), entry)
-        cases = read_patch_lists(data, lists={entry: "test"}).cases
+    notes = list(dataset.notes)
+    parts = []
+    for entry in dataset.names:
+        cases, copies = cases_of(dataset, entry, label)
         _require_labels(entry, cases)
-        probability = classifier.score(read_patches(cases))
-        found.append(Judged(entry, cases, probability, classifier.threshold))
-    tell("scoring", len(lists), len(lists), "")
+        # All pictures are looked at before the first is judged.
+        parts.append((entry, cases, copies, read_patches(cases, source=entry)))
+    found = []
+    for done, (entry, cases, copies, patches) in enumerate(parts):
+        tell("scoring", done, len(parts), entry)
+        told = [*notes, copies] if copies else notes
+        found.append(
+            Judged(entry, cases, classifier.score(patches), classifier.threshold, tuple(told))
+        )
+        notes = []
+    tell("scoring", len(parts), len(parts), "")
     return found
 
 
 def _require_labels(entry: str, cases: Sequence[Case]) -> None:
-    for row, case in enumerate(cases, start=1):
+    for case in cases:
         if case.label not in (0, 1):
-            raise EvaluationError(
-                NO_LABEL, f"row {row} of {entry}: label {case.label} is not 0 or 1"
-            )
-
-
-def _crops(name: str, table: Path, *, label: str, tell: Tell) -> Judged:
-    classifier = PointClassifier.open(name)
-    # A centre that lies a little outside a tight crop is no reason to refuse: preparing judges it.
-    cohort = read_nodule_crops(table.parent, table=table.name, label=label, check_points=False)
-    for case in cohort.cases:
-        if case.label not in (None, 0, 1):
-            what = f"row {case.row} of {table.name}: {label} {case.label} is not 0, 1 or empty"
+            what = f"row {case.row} of {entry}: label {case.label} is not 0 or 1"
             raise EvaluationError(NO_LABEL, what)
-    if all(case.label is None for case in cohort.cases):
-        raise EvaluationError(NO_LABEL, f"the column {label} of {table.name} is empty")
-    answers = []
-    for done, case in enumerate(cohort.cases):
-        tell("scoring", done, len(cohort.cases), "crops")
-        try:
-            # A crop around a nodule may hold two slices or one.
-            scan = read_scan(case.scan, allow=("too-few-slices",))
-            answers.append(classifier.at(scan, case.point_mm))
-        except SqueezeCTError as error:
-            what = f"row {case.row} of {table.name}: {error.what} [{error.code}]"
-            raise EvaluationError(UNANSWERED, what) from error
-    tell("scoring", len(cohort.cases), len(cohort.cases), "crops")
-    return Judged(table.name, cohort.cases, np.array(answers), classifier.threshold)
 
 
-def _scans(name: str, card: Card, data: Path, tell: Tell) -> Judged:
+def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Judged:
+    classifier = PointClassifier.open(name)
+    (table,) = dataset.names
+    cases, copies = cases_of(dataset, table, label)
+    column = label or LABEL
+    for case in cases:
+        if case.label not in (None, 0, 1):
+            what = f"row {case.row} of {table}: {column} {case.label} is not 0, 1 or empty"
+            raise EvaluationError(NO_LABEL, what)
+    if all(case.label is None for case in cases):
+        raise EvaluationError(NO_LABEL, f"the column {column} of {table} is empty")
+
+    def answer(case: Case) -> tuple[float, Scan]:
+        # A crop around a nodule may hold two slices or one.
+        scan = read_scan(case.scan, allow=("too-few-slices",))
+        return classifier.at(scan, case.point_mm), scan
+
+    answers, warnings = _ask(table, cases, answer, "crops", tell)
+    notes = tuple(note for note in (*dataset.notes, copies, taught_by(name, cases)) if note)
+    return Judged(table, cases, answers, classifier.threshold, notes, warnings)
+
+
+def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
     if card.preparation.cuts_patches or card.options.get("flat"):
         raise _other_kind(name, card, "whole scans")
-    cohort = read_dataset(data)
+    cohort = read_dataset(dataset.root)
+    cases, table = cohort.cases, cohort.source.name
     session = Session.open(name)
+
+    def answer(case: Case) -> tuple[float, Scan]:
+        scan = read_scan(case.scan)
+        return session.predict(scan).probability, scan
+
+    answers, warnings = _ask(table, cases, answer, "scans", tell)
+    learned = taught_by(name, cases)
+    notes = (learned,) if learned else ()
+    return Judged(table, cases, answers, session.threshold, notes, warnings)
+
+
+def _ask(
+    table: str,
+    cases: Sequence[Case],
+    answer: Callable[[Case], tuple[float, Scan]],
+    kind: str,
+    tell: Tell,
+) -> tuple[npt.NDArray[np.float64], Mapping[str, int]]:
+    """Answers for all cases, and how many of them have which warning."""
     answers = []
-    for done, case in enumerate(cohort.cases):
-        tell("scoring", done, len(cohort.cases), "scans")
-        answers.append(session.predict(read_scan(case.scan)).probability)
-    tell("scoring", len(cohort.cases), len(cohort.cases), "scans")
-    return Judged(cohort.source.name, cohort.cases, np.array(answers), session.threshold)
+    warnings: Counter[str] = Counter()
+    for done, case in enumerate(cases):
+        tell("scoring", done, len(cases), kind)
+        try:
+            probability, scan = answer(case)
+        except SqueezeCTError as error:
+            what = f"row {case.row} of {table}: {error.what} [{error.code}]"
+            raise EvaluationError(UNANSWERED, what) from error
+        answers.append(probability)
+        warnings.update({f"{f.code.name}; {f.code.remedy}" for f in serious(scan)})
+    tell("scoring", len(cases), len(cases), kind)
+    return np.array(answers), dict(sorted(warnings.items()))
+
+
+def serious(scan: Scan, *, crop: bool = True) -> list[Finding]:
+    """Warnings of a scan, without those that any crop gets."""
+    passed = TIGHT if crop else set()
+    return [f for f in scan.findings if f.severity == "warn" and f.code.name not in passed]
 
 
 def _other_kind(name: str, card: Card, held: str) -> CheckpointError:
-    made = "points of scans" if card.preparation.cuts_patches else "patches of one slice"
+    made = "points of scans" if card.preparation.cuts_patches else "whole scans"
+    made = "patches of one slice" if card.options.get("flat") else made
     what = f"weights {name!r} are made for {made}, and this data set holds {held}"
     return CheckpointError(OTHER_KIND, what)

@@ -1,15 +1,16 @@
 """One point of a scan, or one crop around a nodule: what weights say of it."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from squeezect.candidates import CandidateClassifier
-from squeezect.errors import PreparationError, SqueezeCTError
+from squeezect.errors import Finding, PreparationError, SqueezeCTError
 from squeezect.points import PointClassifier, look_at_candidate
-from squeezect.preparation.pipeline import NO_POINT
-from squeezect.publishing.judged import card_of
+from squeezect.preparation.pipeline import NO_POINT, POINT_OUTSIDE
+from squeezect.publishing.judged import card_of, serious
 from squeezect.publishing.point_pages import publish_point
 from squeezect.reading import read_scan
 from squeezect.scan import Triple
@@ -18,7 +19,10 @@ from squeezect.sight import Drawn
 
 @dataclass(frozen=True)
 class PointAnswer:
-    """What weights say of one point of a scan, or of a crop (`point_mm` is None)."""
+    """What weights say of one point of a scan, or of a crop (`point_mm` is None).
+
+    Its findings are the warnings of reading, without those that any crop gets.
+    """
 
     weights: str
     scan: str
@@ -27,6 +31,7 @@ class PointAnswer:
     threshold: float
     statement: str
     drawn: Drawn | None = None
+    findings: tuple[Finding, ...] = ()
     page: Path | None = None
     error: None = None
 
@@ -53,6 +58,7 @@ class PointAnswer:
             "threshold": self.threshold,
             "positive": self.positive,
             **({"outline": self.drawn.as_dict()} if self.drawn else {}),
+            "findings": [finding.as_dict() for finding in self.findings],
             **({"page": str(self.page)} if self.page else {}),
             "statement": self.statement,
         }
@@ -66,6 +72,7 @@ class PointAnswer:
         if self.drawn is not None:
             more = " or more, it reaches the end of the patch" if self.drawn.touches else ""
             lines.append(f"  outlined: {self.drawn.diameter_mm:.1f} mm across{more}")
+        lines += [f"  {finding}" for finding in self.findings]
         if self.page is not None:
             lines.append(f"  page: {self.page}")
         return "\n".join([*lines, self.statement])
@@ -148,6 +155,8 @@ def answer_point(
         CheckpointError: `unknown-weights`.
     """
     card = card_of(name)
+    if point_mm is not None and not all(map(math.isfinite, point_mm)):
+        raise PreparationError(POINT_OUTSIDE, f"point {point_mm} mm is not three finite numbers")
     cuts = card.preparation.cuts_patches
     # A crop around a nodule may hold two slices or one.
     passed = (*allow, "too-few-slices") if cuts else allow
@@ -164,7 +173,15 @@ def answer_point(
         candidates = CandidateClassifier.open(name)
         probability, threshold = candidates.at(scan, point_mm), candidates.threshold
         see = partial(look_at_candidate, candidates, scan, point_mm)
-    answer = PointAnswer(name, scan.identity, point_mm, probability, threshold, card.statement)
+    answer = PointAnswer(
+        name,
+        scan.identity,
+        point_mm,
+        probability,
+        threshold,
+        card.statement,
+        findings=tuple(serious(scan, crop=point_mm is None)),
+    )
     if out is None:
         return answer
     sight = see()

@@ -13,6 +13,7 @@ from squeezect.evaluation import (
     pr_auc,
     probability_scores,
     roc_auc,
+    sensitivity_at_specificity,
 )
 from squeezect.publishing.judged import Judged
 
@@ -30,8 +31,9 @@ FEWEST = 10
 def score_rows(judged: Judged) -> Mapping[str, Row]:
     """Scores of answers by name; cases without a label are counted and left out.
 
-    Where diameters are known, the diameter alone is scored beside the answers and compared on the
-    same cases (DeLong, allowing for patients with several).
+    Of cases of one class, what is defined is told. Where diameters are known, the diameter alone is
+    scored beside the answers and compared on the same cases (DeLong, allowing for patients with
+    several).
     """
     labels = judged.labels
     known = labels >= 0
@@ -44,13 +46,26 @@ def score_rows(judged: Judged) -> Mapping[str, Row]:
         "patients": float(len(set(patients))),
         "unlabelled": float((~known).sum()),
     }
-    if len(np.unique(labels)) < 2:
+    if not len(labels):
         return found
-    found |= _ranking(labels, probability, patients)
+    both = len(np.unique(labels)) == 2
+    if both:
+        found |= _ranking(labels, probability, patients)
     found |= _decisions(labels, probability, patients, judged.threshold)
     found |= _calibration(labels, probability, patients)
+    if not both:
+        return {name: value for name, value in found.items() if not _undefined(value)}
     diameters = np.array([np.nan if c.diameter_mm is None else c.diameter_mm for c in cases])
     return found | _beside_diameter(labels, probability, patients, diameters)
+
+
+def one_class(row: Mapping[str, Row]) -> bool:
+    """Whether scores are of cases of one class only."""
+    return row["positives"] in (0, row["cases"])
+
+
+def _undefined(value: Row) -> bool:
+    return isinstance(value, Estimate) and not value.defined
 
 
 def _ranking(
@@ -60,20 +75,31 @@ def _ranking(
     return {
         "ROC AUC": roc_auc(labels, probability, patients=who),
         "PR AUC": pr_auc(labels, probability, patients=who),
+        **_published(labels, probability, who),
     }
+
+
+def _published(
+    labels: npt.NDArray[np.int64], probability: Floats, who: npt.NDArray[np.str_]
+) -> dict[str, Row]:
+    """Sensitivity where it is compared in print; the threshold is chosen on these very cases."""
+    negative = np.sort(probability[labels == 0])
+    at = negative[int(np.ceil(PUBLISHED_SPECIFICITY * len(negative))) - 1]
+    called = probability >= np.nextafter(at, np.inf)
+    found: dict[str, Row] = {
+        f"sensitivity at specificity {PUBLISHED_SPECIFICITY}": sensitivity_at_specificity(
+            labels, probability, PUBLISHED_SPECIFICITY, patients=who
+        )
+    }
+    # Without a call of 1 there is no precision.
+    return found | ({"precision there": float(labels[called].mean())} if called.any() else {})
 
 
 def _decisions(
     labels: npt.NDArray[np.int64], probability: Floats, patients: object, threshold: float
 ) -> dict[str, Row]:
     who = np.asarray(patients)
-    negative = np.sort(probability[labels == 0])
-    at = float(negative[int(np.ceil(PUBLISHED_SPECIFICITY * len(negative))) - 1])
-    strict = decision_scores(labels, probability, float(np.nextafter(at, 1)), patients=who)
-    found: dict[str, Row] = {
-        "sensitivity at specificity 0.982": strict.sensitivity,
-        "precision there": strict.precision,
-    }
+    found: dict[str, Row] = {}
     for limit, name in ((0.5, "0.5"), (threshold, f"{threshold:.3f}")):
         scores = decision_scores(labels, probability, limit, patients=who)
         found[f"sensitivity at {name}"] = scores.sensitivity
@@ -103,9 +129,11 @@ def _beside_diameter(
 ) -> dict[str, Row]:
     low, high = HARD_MM
     measured = np.isfinite(diameters)
+    # A difference on some of the cases is not the difference on all of them.
+    part = "" if measured.all() else f", {measured.sum()} of {len(measured)} measured"
     groups = {
-        "": measured,
-        f", {low:g} to {high:g} mm": measured & (diameters >= low) & (diameters <= high),
+        part: measured,
+        f", {low:g} to {high:g} mm{part}": measured & (diameters >= low) & (diameters <= high),
     }
     found: dict[str, Row] = {}
     for name, chosen in groups.items():

@@ -82,6 +82,33 @@ def test_paths_do_not_leave_the_folder(crops):
     assert read_nodule_crops(crops).case(3).scan.parent == crops / "images"
 
 
+def test_folders_of_the_table_are_kept(crops):
+    """Files of one name in two folders are two files; a bare name will do if there is one."""
+    names = [case.scan.name for case in read_nodule_crops(crops).cases]
+    for folder in ("a", "b"):
+        (crops / "images" / folder).mkdir()
+        (crops / "masks" / folder).mkdir()
+    homes = ("a/x.nii.gz", "b/x.nii.gz", "a/y.nii.gz", "b/z.nii.gz")
+    written = ("a/x.nii.gz", "b\\x.nii.gz", "images/a/y.nii.gz", "C:\\old\\z.nii.gz")
+    for name, home, text in zip(names, homes, written, strict=True):
+        (crops / "images" / name).rename(crops / "images" / home)
+        (crops / "masks" / name).rename(crops / "masks" / home)
+        change(crops, name, text)
+    cases = read_nodule_crops(crops).cases
+    assert [case.scan for case in cases] == [crops / "images" / home for home in homes]
+    assert [case.mask for case in cases] == [crops / "masks" / home for home in homes]
+
+
+def test_two_rows_are_not_given_one_file_of_that_name(crops):
+    change(crops, "P2_R_2.nii.gz", "a/P1_R_1.nii.gz")
+    assert refusal(crops)[0] == "missing-scan"
+
+
+def test_masks_may_be_passed_over(crops):
+    (crops / "masks" / "P2_R_2.nii.gz").unlink()
+    assert read_nodule_crops(crops, masks=False).case(3).mask is None
+
+
 @pytest.mark.real
 def test_the_real_crops(real_data):
     """789 nodules of 437 patients, 254 of them malignant, every centre inside its crop."""

@@ -1,6 +1,7 @@
 """Nodules cut out of scans: a table of nodules with a small volume and a mask for each."""
 
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
 from squeezect.cohorts.layouts.closing import close, folder_of
 from squeezect.cohorts.parsing import Cells
@@ -20,8 +21,12 @@ def read_nodule_crops(
     table: str = "nodules.csv",
     label: str = LABEL,
     check_points: bool = True,
+    masks: bool = True,
 ) -> Cohort:
     """Nodules with their crops, labelled 1 where malignant.
+
+    A crop is looked for in ``images``, then beside the table. Where folders of the column ``file``
+    are those of another place, its bare name will do if only one file here and one row have it.
 
     Args:
         folder: holds the table, ``images`` and, if there are any, ``masks`` of the same file names.
@@ -29,6 +34,7 @@ def read_nodule_crops(
             those that are not there are unknown. A point needs all three of its coordinates.
         label: the column of the label, 0 or 1; cells may be empty.
         check_points: refuse centres outside their crop (reads the headers).
+        masks: False passes the masks over.
 
     Returns:
         One case per nodule; the table's other columns are its `Case.extra`.
@@ -43,14 +49,15 @@ def read_nodule_crops(
     sheet = Sheet.read(source, needs=(*NEEDED, label))
     if set(POINT) & set(sheet.columns):
         sheet = Sheet.read(source, needs=(*NEEDED, label, *POINT))
-    images, masks = root / "images", root / "masks"
+    files = _Files(root, [values["file"] for _, values in sheet.rows()])
+    drawn = root / "masks" if masks and (root / "masks").is_dir() else None
     problems: list[Problem] = []
     cases = []
     for row, values in sheet.rows():
         cells = Cells(values, sheet.at(row), problems)
-        name = Path(cells.text("file")).name
+        scan = files.find(cells.text("file"))
         case = Case(
-            scan=(images if images.is_dir() else root) / name,
+            scan=scan,
             patient=cells.text("patient_id"),
             label=cells.whole(label),
             row=row,
@@ -58,7 +65,56 @@ def read_nodule_crops(
             series=values.get("seriesuid", ""),
             point_mm=cells.point(POINT),
             diameter_mm=cells.number("diameter_mm"),
-            mask=masks / name if masks.is_dir() else None,
+            mask=None if drawn is None else files.mask(scan, drawn),
         )
         cases.append(case)
     return close({source: cases}, problems, check_points=check_points)
+
+
+class _Files:
+    """The files of a folder of crops by what a table calls them.
+
+    Args:
+        root: the table's folder.
+        written: all cells of its column of files.
+    """
+
+    def __init__(self, root: Path, written: list[str]) -> None:
+        self.root = root
+        self.images = root / "images" if (root / "images").is_dir() else root
+        self.rows = Counter(_parts(text)[-1:] for text in set(written))
+        self.named: dict[str, list[Path]] | None = None
+
+    def find(self, text: str) -> Path:
+        """The file of a cell; where there is none, the path that it should have."""
+        parts = _parts(text)
+        for folder in dict.fromkeys((self.images, self.root)):
+            if parts and folder.joinpath(*parts).exists():
+                return folder.joinpath(*parts)
+        if len(parts) > 1 and self.rows[parts[-1:]] == 1:
+            found = self._everywhere().get(parts[-1], [])
+            if len(found) == 1:
+                return found[0]
+        return self.images.joinpath(*parts)
+
+    def mask(self, scan: Path, masks: Path) -> Path:
+        """The mask of a crop: of the same name in the same folder below the masks."""
+        inside = scan.is_relative_to(self.images)
+        beside = masks / (scan.relative_to(self.images) if inside else scan.name)
+        return beside if beside.is_file() else masks / scan.name
+
+    def _everywhere(self) -> dict[str, list[Path]]:
+        if self.named is None:
+            self.named = {}
+            for folder in dict.fromkeys((self.images, self.root)):
+                found = folder.rglob("*") if folder == self.images else folder.glob("*")
+                for path in found:
+                    if path.is_file():
+                        self.named.setdefault(path.name, []).append(path)
+        return self.named
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Parts of a path that cannot lead out of its folder."""
+    parts = PurePosixPath(text.replace("\\", "/")).parts
+    return tuple(part for part in parts if part not in {"/", ".."} and not part.endswith(":"))

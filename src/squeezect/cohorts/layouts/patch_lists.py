@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from squeezect.cohorts.layouts.closing import close, folder_of
+from squeezect.cohorts.layouts.list_lines import find_place, lines_of
 from squeezect.cohorts.layouts.patients import read_patients
 from squeezect.cohorts.parsing import Cells
 from squeezect.cohorts.problems import MISSING_SCAN, UNKNOWN_SERIES, UNREADABLE_TABLE, Problem
-from squeezect.cohorts.sheet import Sheet, read_text
+from squeezect.cohorts.sheet import Sheet
 from squeezect.cohorts.table import Case, Cohort, Split
 from squeezect.errors import Code, CohortError
 
@@ -21,7 +22,6 @@ OTHER_CANDIDATES = Code(
 
 LISTS: Mapping[str, Split] = {"train.txt": "train", "val.txt": "test"}
 POINT = ("coordX", "coordY", "coordZ")
-LINE = re.compile(r"(\S.*?)\s+(\S+)\s*")
 NUMBER = re.compile(r"(\d+)\D*$")
 
 
@@ -31,17 +31,23 @@ def read_patch_lists(
     lists: Mapping[str, Split] = LISTS,
     candidates: Path | str | None = None,
     patients: Mapping[str, str] | Path | str | None = None,
+    label: str = "",
 ) -> Cohort:
-    """Patches with their labels, numbered on from one list to the next.
+    """Patches with their labels; the rows of one list are the lines of its file.
+
+    Rows of several lists are numbered on from one to the next.
 
     Args:
-        folder: holds the lists; paths in them are relative to it.
+        folder: holds the lists. Paths in them are relative to the list or to the folder; if none is
+            there, leading parts (another machine's folders) are passed over, as few as will do.
         lists: split of each list's patches; lists that are not there are passed over, if one is.
+            A list has a path and a label in each line, see `lines_of`.
         candidates: LUNA16's ``candidates.csv``, if at hand. It gives each patch the series and the
             point that it was cut around, by the number in its file's name (counted from 0 or 1,
             whichever fits the labels). Without it every patch counts as a patient of its own,
             although several may show one nodule.
         patients: patient of each series, see `read_patients`; without it a series is a patient.
+        label: column of the label in lists that are tables; ``label``, ``class`` or ``target``.
 
     Raises:
         CohortError: `missing-scan`, `bad-value`, `unreadable-table`, `unknown-series`,
@@ -54,7 +60,7 @@ def read_patch_lists(
         raise CohortError(
             MISSING_SCAN, f"{root.name} holds no {' or '.join(lists)}", remedy="name the lists"
         )
-    tables = {root / name: _cases(root / name, lists[name], problems) for name in there}
+    tables = {root / name: _cases(root, name, lists[name], label, problems) for name in there}
     if candidates is not None and not problems:
         sheet = Sheet.read(Path(candidates), needs=("seriesuid", *POINT, "class"))
         first = _first_number(tables, sheet)
@@ -64,18 +70,19 @@ def read_patch_lists(
     return close(tables, problems, check_points=False)
 
 
-def _cases(source: Path, split: Split, problems: list[Problem]) -> list[Case]:
-    lines = [line for line in read_text(source).splitlines() if line.strip()]
+def _cases(root: Path, name: str, split: Split, label: str, problems: list[Problem]) -> list[Case]:
+    source = root / name
+    lines = lines_of(source, label=label)
+    place = find_place([line.path for line in lines], (source.parent, root))
     cases = []
-    for row, line in enumerate(lines, start=1):
-        at = f"row {row} of {source.name}"
-        match = LINE.fullmatch(line.strip())
-        if not match:
+    for line in lines:
+        at = f"row {line.row} of {source.name}"
+        if not line.whole:
             problems.append(Problem(UNREADABLE_TABLE, f"{at} is not a path and a label"))
             continue
-        label = Cells({"label": match[2]}, at, problems).whole("label")
-        scan = source.parent / match[1]
-        cases.append(Case(scan, f"{source.stem}-{row}", label, row, split))
+        found = Cells({"label": line.label}, at, problems).whole("label")
+        scan = place.of(line.path)
+        cases.append(Case(scan, f"{source.stem}-{line.row}", found, line.row, split))
     return cases
 
 
