@@ -20,8 +20,9 @@ from squeezect.errors import Code, SqueezeCTError, StoreError
 from squeezect.preparation.packs import Packs, Patch, write_pack
 from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.records import volume_facts, volume_from
+from squeezect.preparation.scratch import scratch_beside, sweep
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
-from squeezect.preparation.workers import is_running, run_each
+from squeezect.preparation.workers import run_each
 from squeezect.scan import Triple
 
 INDEX = "store.json"
@@ -115,7 +116,7 @@ class Store:
             raise StoreError(OTHER_STORE, f"{folder} is not empty and holds no store")
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"digest": preparation.digest, "preparation": preparation.model_dump(mode="json")}
-        scratch = folder / f".{INDEX}.{os.getpid()}"
+        scratch = scratch_beside(index)
         scratch.write_text(json.dumps(facts, indent=1), "utf-8")
         scratch.replace(index)
         return cls(folder, preparation)
@@ -186,7 +187,7 @@ class Store:
         _check_key(key)
         if volume.preparation.digest != self.preparation.digest:
             raise StoreError(OTHER_STORE, f"volume {key} was prepared in another way")
-        scratch = self.folder / f".{key}.{os.getpid()}"
+        scratch = scratch_beside(self.folder / key)
         shutil.rmtree(scratch, ignore_errors=True)
         array = zarr.create_array(
             scratch,
@@ -214,7 +215,7 @@ class Store:
         """Let a complete volume take its place, whatever is there."""
         while True:
             if target.exists():
-                old = target.with_name(f".{target.name}.{os.getpid()}.old")
+                old = scratch_beside(target, "old")
                 target.rename(old)
                 shutil.rmtree(old, ignore_errors=True)
             try:
@@ -253,7 +254,7 @@ class Store:
         """
         for key in sources:
             _check_key(key)
-        self._sweep()
+        sweep(self.folder)
         points = points or {}
         marks = _marks(sources, points)
         skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
@@ -275,7 +276,7 @@ class Store:
             if progress is not None:
                 progress(len(skipped) + len(done) + len(failed), len(sources))
         # A worker of a killed run may have died only now.
-        self._sweep()
+        sweep(self.folder)
         return Filled(tuple(done), skipped, failed)
 
     def _mark_of(self, key: str) -> str | None:
@@ -288,13 +289,6 @@ class Store:
             return str(facts["attributes"]["source"])
         except (ValueError, LookupError, TypeError):
             return None
-
-    def _sweep(self) -> None:
-        """Delete what killed runs left behind; folders of running processes are theirs."""
-        for scratch in self.folder.glob(".*"):
-            owner = next((int(p) for p in reversed(scratch.name.split(".")) if p.isdigit()), 0)
-            if scratch.is_dir() and not (owner and is_running(owner)):
-                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _marks(sources: Mapping[str, Path], points: Mapping[str, Triple]) -> dict[str, str]:

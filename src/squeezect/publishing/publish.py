@@ -2,12 +2,12 @@
 
 import base64
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from squeezect.preparation.scratch import scratch_beside
 from squeezect.publishing.document import STATEMENT, as_document
 from squeezect.publishing.pictures import VIEWS, captions, picture
 from squeezect.publishing.slices import slices
@@ -48,7 +48,7 @@ def whole(target: Path) -> Iterator[Path]:
         target: folder; an older one is replaced, its parents are made.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch = scratch_beside(target)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
