@@ -82,6 +82,24 @@ def test_points_make_cases_of_one_scan(table):
     assert (first.label, second.label) == (0, 1)  # two nodules of a patient may differ
 
 
+def test_series_make_cases_of_one_folder(table, tmp_path):
+    (tmp_path / "e.mhd").touch()
+    head = HEADER + ",series"
+    cohort = Cohort.read(table(head, "a,p,0,1.2.3", "a,q,1,1.2.4", "b,r,0,", "e.mhd,s,1,1.2.5"))
+    assert [c.dicom_series for c in cohort.cases] == ["1.2.3", "1.2.4", "", ""]
+    assert len({c.voxels for c in cohort.cases}) == 4
+    # The same one twice, one that may be any, and two names for the one volume of an image.
+    for rows in (
+        ("a,p,0,1.2.3", "a,q,1,1.2.3"),
+        ("a,p,0,1.2.3", "a,q,1,"),
+        ("a,p,0,", "a,q,1,1.2.3"),
+        ("e.mhd,p,0,1.2.3", "e.mhd,q,1,1.2.4"),
+    ):
+        code, text = refusal(table(head, *rows))
+        assert code == "duplicate-scan"
+        assert "rows 1 and 2" in text
+
+
 def test_a_cohort_crosses_processes(table):
     cohort = Cohort.read(table(*GOOD))
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:

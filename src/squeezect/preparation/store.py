@@ -23,7 +23,7 @@ from squeezect.preparation.records import volume_facts, volume_from
 from squeezect.preparation.scratch import scratch_beside, sweep
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
 from squeezect.preparation.workers import run_each
-from squeezect.scan import Triple
+from squeezect.scan import Triple, pseudonym
 
 INDEX = "store.json"
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -232,6 +232,7 @@ class Store:
         sources: Mapping[str, Path],
         *,
         points: Mapping[str, Triple] | None = None,
+        series: Mapping[str, str] | None = None,
         workers: int = 1,
         require_chest: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -245,6 +246,8 @@ class Store:
             sources: file or folder of each key.
             points: LPS points (x, y, z) in mm that patches are cut around, by key. A scan of many
                 points is read once.
+            series: UIDs of the series to read, by key, where a folder or zip may hold several;
+                a scan without it fails as `unknown-series`.
             workers: processes; 1 works in this one.
             require_chest: report scans without lungs (`no-lungs`) as failed.
             progress: called with (done, total), first before any work.
@@ -255,11 +258,11 @@ class Store:
         for key in sources:
             _check_key(key)
         sweep(self.folder)
-        points = points or {}
-        marks = _marks(sources, points)
+        points, series = points or {}, series or {}
+        marks = _marks(sources, points, series)
         skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
         there = set(skipped)
-        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points)
+        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points, series)
         done: list[str] = []
         failed: dict[str, SqueezeCTError] = {}
         if progress is not None:
@@ -291,25 +294,30 @@ class Store:
             return None
 
 
-def _marks(sources: Mapping[str, Path], points: Mapping[str, Triple]) -> dict[str, str]:
-    """What tells that the source of each key has changed: its files, and its point."""
+def _marks(
+    sources: Mapping[str, Path], points: Mapping[str, Triple], series: Mapping[str, str]
+) -> dict[str, str]:
+    """What tells that the source of each key has changed: its files, its series and its point."""
     files = {path: fingerprint(path) for path in set(sources.values())}
-    return {
-        key: f"{files[path]} {points[key]}" if key in points else files[path]
-        for key, path in sources.items()
-    }
+    marks = {key: files[path] for key, path in sources.items()}
+    # A series UID would say whose scan it is.
+    marks |= {key: f"{marks[key]} {pseudonym(uid)}" for key, uid in series.items() if key in marks}
+    return {key: f"{m} {points[key]}" if key in points else m for key, m in marks.items()}
 
 
 def _by_scan(
-    sources: Mapping[str, Path], marks: Mapping[str, str], points: Mapping[str, Triple]
+    sources: Mapping[str, Path],
+    marks: Mapping[str, str],
+    points: Mapping[str, Triple],
+    series: Mapping[str, str],
 ) -> list[Source]:
     """One job for each scan, in the order of first appearance."""
-    groups: dict[Path, dict[str, str]] = {}
+    groups: dict[tuple[Path, str], dict[str, str]] = {}
     for key, mark in marks.items():
-        groups.setdefault(sources[key], {})[key] = mark
+        groups.setdefault((sources[key], series.get(key, "")), {})[key] = mark
     return [
-        Source(path, group, {key: points[key] for key in group if key in points})
-        for path, group in groups.items()
+        Source(path, group, {key: points[key] for key in group if key in points}, uid)
+        for (path, uid), group in groups.items()
     ]
 
 

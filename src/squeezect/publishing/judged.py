@@ -153,7 +153,7 @@ def _crops(name: str, table: Path, *, label: str, tell: Tell) -> Judged:
         tell("scoring", done, len(cohort.cases), "crops")
         try:
             # A crop around a nodule may hold two slices or one.
-            scan = read_scan(case.scan, allow=("too-few-slices",))
+            scan = read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
             answers.append(classifier.at(scan, case.point_mm))
         except SqueezeCTError as error:
             what = f"row {case.row} of {table.name}: {error.what} [{error.code}]"
@@ -170,7 +170,8 @@ def _scans(name: str, card: Card, data: Path, tell: Tell) -> Judged:
     answers = []
     for done, case in enumerate(cohort.cases):
         tell("scoring", done, len(cohort.cases), "scans")
-        answers.append(session.predict(read_scan(case.scan)).probability)
+        scan = read_scan(case.scan, series=case.dicom_series or None)
+        answers.append(session.predict(scan).probability)
     tell("scoring", len(cohort.cases), len(cohort.cases), "scans")
     return Judged(cohort.source.name, cohort.cases, np.array(answers), session.threshold)
 
