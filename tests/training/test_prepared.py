@@ -1,20 +1,17 @@
 """Laws of preparing any data set: each case its own volume, whatever file it lies in."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
 from PIL import Image
-from pydicom import dcmread
 
 from squeezect.cohorts import Case, Cohort
 from squeezect.cohorts.layouts import read_dataset, read_nodule_crops
 from squeezect.errors import PreparationError, StoreError
 from squeezect.evaluation import evaluate
-from squeezect.phantom import DicomStyle, chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation, Store, cut_patch, prepare
 from squeezect.reading import read_scan
 from squeezect.scan import pseudonym
@@ -127,26 +124,15 @@ def test_two_points_of_one_scan_are_two_volumes_and_it_is_read_once(crops, tmp_p
     assert store.fill(sources, points=moved).done == (keys[0],)
 
 
-def two_series(folder):
-    """A folder of two series that differ by their mirror image; gives their UIDs."""
-    scan = thorax(1, grid=chest_grid(1, spacing_mm=7.0, thickness_mm=7.0))[0]
-    mirrored = replace(scan, hu=np.ascontiguousarray(scan.hu[:, :, ::-1]))
-    uids = []
-    for number, values in enumerate((scan, mirrored), start=1):
-        files = write_dicom(values, folder / str(number), DicomStyle(series=number))
-        uids.append(str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
-    return uids
-
-
 @pytest.mark.parametrize("how", [Preparation(size=(16, 16, 16)), PATCH])
-def test_a_scan_is_read_for_the_series_of_its_row(tmp_path, how):
-    one, other = two_series(tmp_path / "two")
-    point = tuple(read_scan(tmp_path / "two", series=one).grid.centre_mm.tolist())
+def test_a_scan_is_read_for_the_series_of_its_row(two_series, tmp_path, how):
+    folder, (one, other) = two_series
+    point = tuple(read_scan(folder, series=one).grid.centre_mm.tolist())
     point = point if how.cuts_patches else None
     lost = "1.2.3.4.5.6"
     cohort = Cohort(
         tuple(
-            Case(tmp_path / "two", f"p{row}", row % 2, row, series=uid, point_mm=point)
+            Case(folder, f"p{row}", row % 2, row, series=uid, point_mm=point)
             for row, uid in enumerate((one, other, lost), start=1)
         ),
         tmp_path / "cohort.csv",
@@ -162,7 +148,7 @@ def test_a_scan_is_read_for_the_series_of_its_row(tmp_path, how):
     assert len(fingerprints_of(cohort.without([3]), volumes)) == 2
     keys = {row: case_key(case, how) for row, case in enumerate(cohort.cases, start=1)}
     filled = volumes.fill(
-        dict.fromkeys(keys.values(), tmp_path / "two"),
+        dict.fromkeys(keys.values(), folder),
         points=dict.fromkeys(keys.values(), point) if point else None,
         series={keys[case.row]: case.series for case in cohort.cases},
     )
