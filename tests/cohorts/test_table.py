@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from squeezect.cohorts import Case, Cohort
 from squeezect.errors import CohortError
+from squeezect.scan import pseudonym
 
 HEADER = "scan,patient,label"
 GOOD = (HEADER, "a,p1,0", "b,p2,1", "c,p3,1", "d,p1,0")
@@ -91,6 +92,7 @@ def test_series_make_cases_of_one_folder(table, tmp_path):
     # The same one twice, one that may be any, and two names for the one volume of an image.
     for rows in (
         ("a,p,0,1.2.3", "a,q,1,1.2.3"),
+        ("a,p,0,1.2.3", f"a,q,1,{pseudonym('1.2.3')}"),
         ("a,p,0,1.2.3", "a,q,1,"),
         ("a,p,0,", "a,q,1,1.2.3"),
         ("e.mhd,p,0,1.2.3", "e.mhd,q,1,1.2.4"),

@@ -21,7 +21,7 @@ from squeezect.cohorts.problems import (
 )
 from squeezect.cohorts.sheet import Sheet
 from squeezect.cohorts.table import SPLITS, Case, Split, patients_of, portable
-from squeezect.scan import Triple
+from squeezect.scan import Triple, pseudonym
 
 COLUMNS = ("scan", "patient", "label", "split")
 POINT_COLUMNS = ("x_mm", "y_mm", "z_mm")
@@ -157,7 +157,8 @@ def contradictions(cases: Sequence[Case], source: Path) -> list[Problem]:
     resolved = {path: path.resolve() for path in {c.scan for c in cases}}
     for case in cases:
         rows = seen.setdefault((resolved[case.scan], case.element, case.point_mm), {})
-        name = case.dicom_series
+        # A table may have a series' UID, or the name that results give it.
+        name = _shown(case.dicom_series)
         # A row that names no series may be about any of them.
         alike = [r for s, r in rows.items() if "" in {s, name} or s == name]
         if alike:
@@ -180,6 +181,11 @@ def contradictions(cases: Sequence[Case], source: Path) -> list[Problem]:
             what = f"rows {sides['train']} (train) and {sides['test']} (test) of {source.name} "
             problems.append(Problem(PATIENT_IN_TWO_PARTS, what + "are one patient"))
     return problems
+
+
+def _shown(series: str) -> str:
+    """The name of a series in results, from that name or its UID."""
+    return pseudonym(series) if "." in series else series
 
 
 def one_class(cases: Sequence[Case], source: Path) -> list[Problem]:
