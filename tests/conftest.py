@@ -3,6 +3,7 @@
 import os
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,20 @@ def run_cli(monkeypatch, capsys):
         return leaving.value.code or 0, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def two_series(tmp_path):
+    """A folder of two series, one the mirror image of the other, and their UIDs."""
+    from pydicom import dcmread
+
+    from squeezect.phantom import DicomStyle, chest_grid, thorax, write_dicom
+
+    scan = thorax(1, grid=chest_grid(1, spacing_mm=5.0, thickness_mm=7.0))[0]
+    mirrored = replace(scan, hu=np.ascontiguousarray(scan.hu[:, :, ::-1]))
+    uids = []
+    for number, values in enumerate((scan, mirrored), start=1):
+        folder = tmp_path / "two" / str(number)
+        files = write_dicom(values, folder, DicomStyle(series=number))
+        uids.append(str(dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID))
+    return tmp_path / "two", tuple(uids)

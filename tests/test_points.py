@@ -1,10 +1,13 @@
 """Points: any checkpoint of a recipe that cuts patches answers for points and for crops."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
 
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.errors import CheckpointError, EvaluationError, PreparationError, SqueezeCTError
@@ -218,6 +221,40 @@ def test_weights_are_not_scored_on_data_of_another_kind(
     (tmp_path / "empty").mkdir()
     with pytest.raises(EvaluationError, match="no-lists"):
         score_weights("nodule", tmp_path / "empty")
+
+
+def without_uid(scan, folder, patient):
+    """Write a scan as careless exports do: nothing says which series it is."""
+    for file in write_dicom(scan, folder):
+        data = dcmread(file)
+        data.PatientID = patient
+        del data.SeriesInstanceUID
+        data.save_as(file)
+
+
+def test_answers_for_one_patient_do_not_replace_those_for_another(run_cli, tmp_path):
+    scan = thorax(1, grid=chest_grid(1, spacing_mm=3.5, thickness_mm=5.0))[0]
+    without_uid(scan, tmp_path / "A", "A")
+    without_uid(replace(scan, hu=np.ascontiguousarray(scan.hu[:, :, ::-1])), tmp_path / "B", "B")
+    scans, out = [tmp_path / "A", tmp_path / "B"], tmp_path / "out"
+    identities = {read_scan(path).identity for path in scans}
+    assert len(identities - {""}) == 2
+    centre = scan.grid.centre_mm.tolist()
+
+    def ask(x):
+        point = [x, *centre[1:]]
+        told = run_cli(
+            "predict", *scans, "--weights", "nodule", "--point", *point, "--out", out, "--json"
+        )[1]
+        return json.loads(told)["predictions"]
+
+    answers = [*ask(centre[0]), *ask(centre[0] + 0.01)]
+    # Two scans and two points, however close.
+    assert len({answer["page"] for answer in answers}) == 4
+    for answer in answers:
+        path = Path(answer["page"]).parent / "prediction.json"
+        assert json.loads(path.read_text("utf-8"))["probability"] == answer["probability"]
+    assert ask(centre[0]) == answers[:2]
 
 
 def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ import SimpleITK as sitk
 import torch
 
 from squeezect.checkpoint import Card, Checkpoint, read_card
-from squeezect.errors import CheckpointError, PreparationError
+from squeezect.errors import CheckpointError, PreparationError, ReadingError
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation
+from squeezect.publishing.judged import judge_dataset
 from squeezect.reading import read_scan
 from squeezect.runtime import export, is_exported, open_engine
 from squeezect.scan import Grid, Scan
@@ -124,6 +125,21 @@ def make_plain(folder):
     plain = Preparation(size=(32, 32, 32))
     card = Card(model="squeezenet3d-modern", options=OPTIONS, preparation=plain)
     return Checkpoint(card, network.state_dict()).save(folder)
+
+
+def test_a_cohort_is_judged_by_the_series_that_it_names(run, two_series, tmp_path):
+    folder, uids = two_series
+    table = tmp_path / "cohort.csv"
+    rows = [f"two,p{label},{label},{uid}" for label, uid in enumerate(uids)]
+    table.write_text("\n".join(["scan,patient,label,series", *rows]) + "\n")
+    (judged,) = judge_dataset(str(run), table, label=None, tell=lambda *_: None)
+    session = Session.open(run)
+    expected = [session.predict(read_scan(folder, series=uid)).probability for uid in uids]
+    assert judged.probability.tolist() == expected
+    assert expected[0] != expected[1]
+    table.write_text(table.read_text("utf-8").replace(uids[1], "1.2.3"))
+    with pytest.raises(ReadingError, match=r"\[unknown-series\]"):
+        judge_dataset(str(run), table, label=None, tell=lambda *_: None)
 
 
 def test_damaged_checkpoints_are_refused(run, tmp_path):

@@ -224,7 +224,8 @@ class Scan:
         grid: where the voxels are, canonical orientation (see `canonical`).
         acquisition: how it was made.
         findings: what reading found worth saying.
-        identity: a pseudonym of the series, stable over formats only where the format keeps UIDs.
+        identity: a pseudonym of the series, stable over formats only where the format keeps UIDs;
+            of some voxels and the grid where there is no UID.
 
     Raises:
         GeometryError: `bad-grid`, if array and grid do not match.

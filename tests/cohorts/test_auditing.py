@@ -67,6 +67,16 @@ def test_a_clean_study_is_clean(study):
     assert found.parts == {"train": 6, "tune": 2, "validation": 3, "test": 3}
 
 
+def test_series_of_one_folder_are_apart_unless_one_is_not_named(tmp_path):
+    one, two = (Case(tmp_path, f"p{n}", n, n, series=f"1.2.{n}") for n in (0, 1))
+    prints = {one.voxels: print_of(1), two.voxels: print_of(2)}
+    assert audit({"train": [one], "test": [two]}, fingerprints=prints).ok
+    prints[two.voxels] = print_of(1)
+    found = audit({"train": [one], "test": [two]}, fingerprints=prints)
+    assert kinds(found) == ["near-duplicate"]
+    assert kinds(audit({"train": [one], "test": [replace(two, series="")]})) == ["same-file"]
+
+
 @pytest.mark.parametrize("part", ["tune", "validation", "test"])
 def test_a_planted_patient_is_found(study, part):
     leaky = plant(study, part, patient=study["train"][2].patient)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from squeezect.cohorts import Case, Cohort
 from squeezect.errors import CohortError
+from squeezect.scan import pseudonym
 
 HEADER = "scan,patient,label"
 GOOD = (HEADER, "a,p1,0", "b,p2,1", "c,p3,1", "d,p1,0")
@@ -80,6 +81,25 @@ def test_points_make_cases_of_one_scan(table):
     assert first.point_mm == (1.5, -2.0, 30.0)
     assert (first.diameter_mm, second.diameter_mm) == (4.0, None)
     assert (first.label, second.label) == (0, 1)  # two nodules of a patient may differ
+
+
+def test_series_make_cases_of_one_folder(table, tmp_path):
+    (tmp_path / "e.mhd").touch()
+    head = HEADER + ",series"
+    cohort = Cohort.read(table(head, "a,p,0,1.2.3", "a,q,1,1.2.4", "b,r,0,", "e.mhd,s,1,1.2.5"))
+    assert [c.dicom_series for c in cohort.cases] == ["1.2.3", "1.2.4", "", ""]
+    assert len({c.voxels for c in cohort.cases}) == 4
+    # The same one twice, one that may be any, and two names for the one volume of an image.
+    for rows in (
+        ("a,p,0,1.2.3", "a,q,1,1.2.3"),
+        ("a,p,0,1.2.3", f"a,q,1,{pseudonym('1.2.3')}"),
+        ("a,p,0,1.2.3", "a,q,1,"),
+        ("a,p,0,", "a,q,1,1.2.3"),
+        ("e.mhd,p,0,1.2.3", "e.mhd,q,1,1.2.4"),
+    ):
+        code, text = refusal(table(head, *rows))
+        assert code == "duplicate-scan"
+        assert "rows 1 and 2" in text
 
 
 def test_a_cohort_crosses_processes(table):

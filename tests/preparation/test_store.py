@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from squeezect.errors import Code, Finding, StoreError
 from squeezect.phantom import chest_grid, thorax
 from squeezect.preparation import Preparation, Store, check_chest, prepare
+from squeezect.preparation.scratch import scratch_beside
 from squeezect.preparation.sources import fingerprint
 from squeezect.scan import Grid, Scan
 
@@ -160,19 +161,37 @@ def test_a_killed_writer_leaves_nothing_that_counts(store, volume, tmp_path, sou
 
 
 def test_scratch_of_a_living_process_is_left_alone(store):
-    mine = store.folder / f".a.{os.getpid()}"
+    mine = scratch_beside(store.folder / "a")
     mine.mkdir()
     store.fill({})
     assert mine.exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
-def test_scratch_of_a_dead_process_that_nobody_buried_is_swept(store):
+def test_scratch_of_a_dead_process_that_nobody_buried_is_swept(store, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
-        (store.folder / f".a.{dead.pid}").mkdir()
+        monkeypatch.setattr(os, "getpid", lambda: dead.pid)
+        for kind in ("part", "old"):
+            scratch_beside(store.folder / "a.b", kind).mkdir()
         store.fill({})
     assert hidden(store) == []
+
+
+def test_hidden_folders_of_others_are_left_alone(store, monkeypatch):
+    # No process has this number: what another machine has in the making looks dead from here.
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
+    mine = scratch_beside(store.folder / "a")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("squeezect.preparation.scratch._host", lambda: "other-host")
+        theirs = scratch_beside(store.folder / "a")
+    names = {".git", ".dvc", ".a.99999", ".notes.2024", theirs.name}
+    for name in (*names, mine.name):
+        (store.folder / name).mkdir()
+        (store.folder / name / "HEAD").write_text("precious")
+    store.fill({})
+    assert set(hidden(store)) == names
+    assert all((store.folder / name / "HEAD").is_file() for name in names)
 
 
 def test_filling_prepares_each_scan_once(store, sources):

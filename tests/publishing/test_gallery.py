@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from squeezect import cli
+from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_nodule_crops, read_patch_lists
 from squeezect.publishing.contact_sheet import contact_sheet
 from squeezect.publishing.gallery import find_errors
@@ -131,3 +132,10 @@ def test_cases_without_a_label_are_no_errors(crop_folder):
     cases = [replace(case, label=None) for case in read_nodule_crops(crop_folder).cases]
     found = find_errors("none", [Judged("nodules.csv", cases, np.full(40, 0.9), 0.5)])
     assert (found.cases, found.false_positives, found.false_negatives) == (0, [], [])
+
+
+def test_the_sheet_shows_the_series_that_a_case_names(two_series):
+    folder, uids = two_series
+    for number, uid in enumerate(uids, start=1):
+        named = contact_sheet([Case(folder, "p", 0, 1, series=uid)], [""])
+        assert named == contact_sheet([Case(folder / str(number), "p", 0, 1)], [""])

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,4 +169,23 @@ def test_a_failed_publication_leaves_the_older_one(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         publish(answer, scan_with_spot(), tmp_path)
     assert page.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["0123456789ab"]
+    assert list(tmp_path.iterdir()) == [page.parent]
+    assert page.parent.name.startswith("0123456789ab-")
+
+
+@pytest.mark.parametrize("identity", ["0123456789ab", ""])
+def test_scans_that_claim_one_identity_do_not_replace_each_other(tmp_path, identity):
+    """Voxels that no sampling may miss, or the place alone, make another scan of it."""
+    scan = replace(scan_with_spot(), identity=identity)
+    hu = scan.hu.copy()
+    hu[1, 1, 1] += 1
+    grid = replace(scan.grid, origin_mm=(-80.0, -90.0, -190.0))
+    scans = [scan, replace(scan, hu=hu), replace(scan, grid=grid)]
+    answers = [replace(prediction(None), probability=p) for p in (0.9, 0.5, 0.1)]
+    pages = [publish(answer, scan, tmp_path) for answer, scan in zip(answers, scans, strict=True)]
+    told = [json.loads((page.parent / "prediction.json").read_text("utf-8")) for page in pages]
+    assert [document["probability"] for document in told] == [0.9, 0.5, 0.1]
+    # The same scan again replaces its own, and only that.
+    again = replace(scan, hu=scan.hu.copy())
+    assert publish(answers[0], again, tmp_path) == pages[0]
+    assert len(list(tmp_path.iterdir())) == 3

@@ -10,9 +10,10 @@ from squeezect import cli
 from squeezect.cohorts import Cohort
 from squeezect.errors import CohortError
 from squeezect.preparation.sources import fingerprint
+from squeezect.scan import pseudonym
 from squeezect.training import cross_validate
 from squeezect.training.choosing import Rules
-from squeezect.training.prepared import key_of
+from squeezect.training.prepared import case_key, key_of
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Ancestor
 from squeezect.training.teachers import Teacher, Teachers
@@ -63,6 +64,15 @@ def plant(kind, table, cohort, store):
         teacher = Teacher(column="teacher_0", ancestor=stranger, seen=Seen())
         Teachers(run="t", teachers=(teacher,), rules=Rules()).save(table)
     rows.to_csv(table, index=False)
+    if "series" in rows:
+        store_by_series(table, store)
+
+
+def store_by_series(table, store):
+    """Keep the volumes as those of the series that the rows name."""
+    for case in Cohort.read(table, allow_shared=True).cases:
+        mark = f"{fingerprint(case.scan)} {pseudonym(case.series)}"
+        store.write(case_key(case, store.preparation), store.read(key_of(case.scan)), source=mark)
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from squeezect.cohorts import Case, Cohort
 from squeezect.cohorts.layouts import read_dataset, read_nodule_crops
 from squeezect.errors import PreparationError, StoreError
 from squeezect.evaluation import evaluate
-from squeezect.preparation import Preparation, Store, cut_patch
+from squeezect.preparation import Preparation, Store, cut_patch, prepare
 from squeezect.reading import read_scan
+from squeezect.scan import pseudonym
 from squeezect.training import cross_validate
+from squeezect.training.auditing import fingerprints_of
 from squeezect.training.prepared import InMemory, case_key, prepare_cohort
 
 PATCH = Preparation(crop="point", size=(16, 16, 16), spacing_mm=1.0)
@@ -120,6 +122,56 @@ def test_two_points_of_one_scan_are_two_volumes_and_it_is_read_once(crops, tmp_p
     # Another point under the same key is another volume.
     moved = points | {keys[0]: (x, y + 1, z)}
     assert store.fill(sources, points=moved).done == (keys[0],)
+
+
+@pytest.mark.parametrize("how", [Preparation(size=(16, 16, 16)), PATCH])
+def test_a_scan_is_read_for_the_series_of_its_row(two_series, tmp_path, how):
+    folder, (one, other) = two_series
+    point = tuple(read_scan(folder, series=one).grid.centre_mm.tolist())
+    point = point if how.cuts_patches else None
+    lost = "1.2.3.4.5.6"
+    cohort = Cohort(
+        tuple(
+            Case(folder, f"p{row}", row % 2, row, series=uid, point_mm=point)
+            for row, uid in enumerate((one, other, lost), start=1)
+        ),
+        tmp_path / "cohort.csv",
+    )
+    volumes, failed = prepare_cohort(cohort, how, tmp_path / "store", progress=quiet)
+    assert {row: error.code for row, error in failed.items()} == {3: "unknown-series"}
+    for case in cohort.cases[:2]:
+        scan = read_scan(case.scan, series=case.series)
+        volume = volumes.read(case_key(case, how))
+        assert volume.identity == pseudonym(case.series)
+        assert np.array_equal(volume.values, prepare(scan, how, point_mm=case.point_mm).values)
+    # What is told of each is told apart, and what is there is not made again.
+    assert len(fingerprints_of(cohort.without([3]), volumes)) == 2
+    keys = {row: case_key(case, how) for row, case in enumerate(cohort.cases, start=1)}
+    filled = volumes.fill(
+        dict.fromkeys(keys.values(), folder),
+        points=dict.fromkeys(keys.values(), point) if point else None,
+        series={keys[case.row]: case.series for case in cohort.cases},
+    )
+    assert set(filled.skipped) == {keys[1], keys[2]}
+    stored = "".join(p.read_text("utf-8") for p in (tmp_path / "store").rglob("*.json"))
+    assert one not in stored
+
+
+def test_keys_change_only_where_a_series_is_read_for(tmp_path):
+    """Stores that are there stay of use: of rows without a series, and of images that have one."""
+    point, whole = (1.0, 2.0, 3.0), Preparation()
+    place = tmp_path.resolve()
+    for name, series in (("a", ""), ("a.mhd", "1.2.3"), ("a.NII.GZ", "1.2.3"), ("a.png", "1.2.3")):
+        case = Case(tmp_path / name, "p", 0, 1, series=series, point_mm=point)
+        assert case_key(case, PATCH) == pseudonym(f"{place / name}@{point}")
+        assert case_key(case, whole) == pseudonym(str(place / name))
+    for name in ("a", "a.zip", "a.dcm"):
+        keys = {
+            case_key(Case(tmp_path / name, "p", 0, 1, series=series, point_mm=point), how)
+            for series in ("", "1.2.3", "1.2.4")
+            for how in (PATCH, whole)
+        }
+        assert len(keys) == 6
 
 
 def test_whole_scans_have_no_point_to_cut_around(crops, tmp_path):

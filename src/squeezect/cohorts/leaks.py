@@ -76,7 +76,13 @@ def file_keys(parts: Parts) -> dict[str, object]:
     for case in cases.values():
         if case.scan not in keys:
             keys[case.scan] = _file_key(case.scan)
-    return {voxels: (keys[case.scan], case.element) for voxels, case in cases.items()}
+    # A case that names no series of a folder may be about any: there the folder is what counts.
+    vague = {keys[case.scan] for case in cases.values() if not case.dicom_series}
+    return {
+        voxels: (file, case.element, "" if file in vague else case.dicom_series)
+        for voxels, case in cases.items()
+        for file in [keys[case.scan]]
+    }
 
 
 def _file_key(path: Path) -> object:

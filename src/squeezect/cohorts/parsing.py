@@ -21,7 +21,7 @@ from squeezect.cohorts.problems import (
 )
 from squeezect.cohorts.sheet import Sheet
 from squeezect.cohorts.table import SPLITS, Case, Split, patients_of, portable
-from squeezect.scan import Triple
+from squeezect.scan import Triple, pseudonym
 
 COLUMNS = ("scan", "patient", "label", "split")
 POINT_COLUMNS = ("x_mm", "y_mm", "z_mm")
@@ -153,15 +153,19 @@ def missing_files(cases: Sequence[Case], source: Path) -> list[Problem]:
 def contradictions(cases: Sequence[Case], source: Path) -> list[Problem]:
     """Scans listed twice, patients with two labels for whole scans, patients on both sides."""
     problems = []
-    seen: dict[object, int] = {}
+    seen: dict[object, dict[str, int]] = {}
     resolved = {path: path.resolve() for path in {c.scan for c in cases}}
     for case in cases:
-        key = (resolved[case.scan], case.element, case.point_mm)
-        first = seen.setdefault(key, case.row)
-        if first != case.row:
+        rows = seen.setdefault((resolved[case.scan], case.element, case.point_mm), {})
+        # A table may have a series' UID, or the name that results give it.
+        name = _shown(case.dicom_series)
+        # A row that names no series may be about any of them.
+        alike = [r for s, r in rows.items() if "" in {s, name} or s == name]
+        if alike:
             scan = _written(case.scan, source)
-            what = f"rows {first} and {case.row} of {source.name} are the same scan {scan}"
+            what = f"rows {alike[0]} and {case.row} of {source.name} are the same scan {scan}"
             problems.append(Problem(DUPLICATE_SCAN, what))
+        rows.setdefault(name, case.row)
     for group in patients_of(cases).values():
         # Nodules of one patient may differ; a scan's label speaks of the patient.
         labels: dict[int, int] = {}
@@ -177,6 +181,11 @@ def contradictions(cases: Sequence[Case], source: Path) -> list[Problem]:
             what = f"rows {sides['train']} (train) and {sides['test']} (test) of {source.name} "
             problems.append(Problem(PATIENT_IN_TWO_PARTS, what + "are one patient"))
     return problems
+
+
+def _shown(series: str) -> str:
+    """The name of a series in results, from that name or its UID."""
+    return pseudonym(series) if "." in series else series
 
 
 def one_class(cases: Sequence[Case], source: Path) -> list[Problem]:

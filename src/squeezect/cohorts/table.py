@@ -1,8 +1,9 @@
 """A cohort: which scans, of which patients, with which label; and its plain table.
 
 The columns ``scan``, ``patient`` and ``label`` are needed, ``split`` may be there, and so may the
-columns of `POINT_COLUMNS`, which turn a row from a whole scan into a point in it. Every other
-column is kept as it is, for tables of subgroups.
+columns of `POINT_COLUMNS`, which turn a row from a whole scan into a point in it, and ``series``,
+which says what a folder or zip of several series is read for. Every other column is kept as it is,
+for tables of subgroups.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from squeezect.scan import Triple
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+PICTURES = (".png", ".jpg", ".jpeg")
+"""How the files of patches end."""
 
 UNKNOWN_ROW = Code(
     "unknown-row",
@@ -37,7 +40,7 @@ class Case:
         row: number of the data row that it comes from, 1 for the first.
         split: ``train`` or ``test`` where a test set was set aside beforehand.
         extra: further columns by name.
-        series: series UID, "" if unknown.
+        series: UID of the series that it is of, "" if unknown; see `dicom_series`.
         point_mm: LPS point (x, y, z) in mm that the case is about; None for the whole scan.
         diameter_mm: diameter of the nodule in mm; None if unknown.
         mask: file with the nodule's mask on the grid of `scan`, if there is one.
@@ -59,9 +62,22 @@ class Case:
     fold: int | None = None
 
     @property
+    def dicom_series(self) -> str:
+        """The series to read, "" where none is named or where a file is one volume anyway.
+
+        Data sets of pictures and images name the series that they were cut out of, too.
+        """
+        if not self.series or self.element:
+            return ""
+        from squeezect.reading.images import SUFFIXES
+
+        return "" if self.scan.name.lower().endswith((*PICTURES, *SUFFIXES)) else self.series
+
+    @property
     def voxels(self) -> str:
-        """Which voxels it is about: the scan's path, and the element in it after a #."""
-        return f"{self.scan}#{self.element}" if self.element else str(self.scan)
+        """Which voxels it is about: the scan's path, and after a # the element or series in it."""
+        part = self.element or self.dicom_series
+        return f"{self.scan}#{part}" if part else str(self.scan)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ each, are gathered in shards of some megabytes. A pack is complete or not there 
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ import numpy as np
 from squeezect.preparation.pipeline import Volume
 from squeezect.preparation.records import volume_facts
 from squeezect.preparation.resample import FloatVolume
+from squeezect.preparation.scratch import scratch_beside
 
 FOLDER = "+points"
 """Where a store keeps its packs; no key of a volume can have this name."""
@@ -137,7 +137,7 @@ def write_pack(store: Path, scan: Path, patches: Iterable[Patch], *, count: int)
         count: how many there are at most.
     """
     name = blake2b(str(scan.resolve()).encode(), digest_size=8).hexdigest()
-    scratch = store / f".{name}.{os.getpid()}"
+    scratch = scratch_beside(store / name)
     shutil.rmtree(scratch, ignore_errors=True)
     facts = _written(scratch, patches, count)
     if facts is None:

@@ -29,11 +29,13 @@ class Source:
         path: where it is.
         marks: what would tell that it has changed, by the key of each of its volumes.
         points: LPS points (x, y, z) in mm that patches are cut around, by key.
+        series: UID of the series to read, "" to leave the choice to the reader.
     """
 
     path: Path
     marks: Mapping[str, str]
     points: Mapping[str, Triple] = field(default_factory=dict)
+    series: str = ""
 
     def __str__(self) -> str:
         return f"scan {self.path}"
@@ -73,7 +75,7 @@ def prepare_into(
     # A crop around a nodule may hold two slices or one.
     allow = ("too-few-slices",) if store.preparation.cuts_patches else ()
     try:
-        scan = read_scan(source.path, threads=threads, allow=allow)
+        scan = read_scan(source.path, series=source.series or None, threads=threads, allow=allow)
         if store.preparation.cuts_patches:
             return _patches_into(store, source, scan, threads)
         _whole_into(store, source, scan, threads=threads, require_chest=require_chest)

@@ -20,9 +20,10 @@ from squeezect.errors import Code, SqueezeCTError, StoreError
 from squeezect.preparation.packs import Packs, Patch, write_pack
 from squeezect.preparation.pipeline import Preparation, Volume
 from squeezect.preparation.records import volume_facts, volume_from
+from squeezect.preparation.scratch import scratch_beside, sweep
 from squeezect.preparation.sources import Source, fingerprint, prepare_into
-from squeezect.preparation.workers import is_running, run_each
-from squeezect.scan import Triple
+from squeezect.preparation.workers import run_each
+from squeezect.scan import Triple, pseudonym
 
 INDEX = "store.json"
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -115,7 +116,7 @@ class Store:
             raise StoreError(OTHER_STORE, f"{folder} is not empty and holds no store")
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"digest": preparation.digest, "preparation": preparation.model_dump(mode="json")}
-        scratch = folder / f".{INDEX}.{os.getpid()}"
+        scratch = scratch_beside(index)
         scratch.write_text(json.dumps(facts, indent=1), "utf-8")
         scratch.replace(index)
         return cls(folder, preparation)
@@ -186,7 +187,7 @@ class Store:
         _check_key(key)
         if volume.preparation.digest != self.preparation.digest:
             raise StoreError(OTHER_STORE, f"volume {key} was prepared in another way")
-        scratch = self.folder / f".{key}.{os.getpid()}"
+        scratch = scratch_beside(self.folder / key)
         shutil.rmtree(scratch, ignore_errors=True)
         array = zarr.create_array(
             scratch,
@@ -214,7 +215,7 @@ class Store:
         """Let a complete volume take its place, whatever is there."""
         while True:
             if target.exists():
-                old = target.with_name(f".{target.name}.{os.getpid()}.old")
+                old = scratch_beside(target, "old")
                 target.rename(old)
                 shutil.rmtree(old, ignore_errors=True)
             try:
@@ -231,6 +232,7 @@ class Store:
         sources: Mapping[str, Path],
         *,
         points: Mapping[str, Triple] | None = None,
+        series: Mapping[str, str] | None = None,
         workers: int = 1,
         require_chest: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -244,6 +246,8 @@ class Store:
             sources: file or folder of each key.
             points: LPS points (x, y, z) in mm that patches are cut around, by key. A scan of many
                 points is read once.
+            series: UIDs of the series to read, by key, where a folder or zip may hold several;
+                a scan without it fails as `unknown-series`.
             workers: processes; 1 works in this one.
             require_chest: report scans without lungs (`no-lungs`) as failed.
             progress: called with (done, total), first before any work.
@@ -253,12 +257,12 @@ class Store:
         """
         for key in sources:
             _check_key(key)
-        self._sweep()
-        points = points or {}
-        marks = _marks(sources, points)
+        sweep(self.folder)
+        points, series = points or {}, series or {}
+        marks = _marks(sources, points, series)
         skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
         there = set(skipped)
-        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points)
+        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points, series)
         done: list[str] = []
         failed: dict[str, SqueezeCTError] = {}
         if progress is not None:
@@ -275,7 +279,7 @@ class Store:
             if progress is not None:
                 progress(len(skipped) + len(done) + len(failed), len(sources))
         # A worker of a killed run may have died only now.
-        self._sweep()
+        sweep(self.folder)
         return Filled(tuple(done), skipped, failed)
 
     def _mark_of(self, key: str) -> str | None:
@@ -289,33 +293,31 @@ class Store:
         except (ValueError, LookupError, TypeError):
             return None
 
-    def _sweep(self) -> None:
-        """Delete what killed runs left behind; folders of running processes are theirs."""
-        for scratch in self.folder.glob(".*"):
-            owner = next((int(p) for p in reversed(scratch.name.split(".")) if p.isdigit()), 0)
-            if scratch.is_dir() and not (owner and is_running(owner)):
-                shutil.rmtree(scratch, ignore_errors=True)
 
-
-def _marks(sources: Mapping[str, Path], points: Mapping[str, Triple]) -> dict[str, str]:
-    """What tells that the source of each key has changed: its files, and its point."""
+def _marks(
+    sources: Mapping[str, Path], points: Mapping[str, Triple], series: Mapping[str, str]
+) -> dict[str, str]:
+    """What tells that the source of each key has changed: its files, its series and its point."""
     files = {path: fingerprint(path) for path in set(sources.values())}
-    return {
-        key: f"{files[path]} {points[key]}" if key in points else files[path]
-        for key, path in sources.items()
-    }
+    marks = {key: files[path] for key, path in sources.items()}
+    # A series UID would say whose scan it is.
+    marks |= {key: f"{marks[key]} {pseudonym(uid)}" for key, uid in series.items() if key in marks}
+    return {key: f"{m} {points[key]}" if key in points else m for key, m in marks.items()}
 
 
 def _by_scan(
-    sources: Mapping[str, Path], marks: Mapping[str, str], points: Mapping[str, Triple]
+    sources: Mapping[str, Path],
+    marks: Mapping[str, str],
+    points: Mapping[str, Triple],
+    series: Mapping[str, str],
 ) -> list[Source]:
     """One job for each scan, in the order of first appearance."""
-    groups: dict[Path, dict[str, str]] = {}
+    groups: dict[tuple[Path, str], dict[str, str]] = {}
     for key, mark in marks.items():
-        groups.setdefault(sources[key], {})[key] = mark
+        groups.setdefault((sources[key], series.get(key, "")), {})[key] = mark
     return [
-        Source(path, group, {key: points[key] for key in group if key in points})
-        for path, group in groups.items()
+        Source(path, group, {key: points[key] for key in group if key in points}, uid)
+        for (path, uid), group in groups.items()
     ]
 
 

@@ -63,7 +63,7 @@ def _tile(case: Case) -> "Image":
 
 
 def _planes(case: Case) -> list[GREY]:
-    scan = read_scan(case.scan, allow=("too-few-slices",))
+    scan = read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
     point = case.point_mm if case.point_mm is not None else scan.grid.centre_mm
     if not scan.grid.contains(point):
         point = scan.grid.centre_mm

@@ -149,7 +149,7 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
 
     def answer(case: Case) -> tuple[float, Scan]:
         # A crop around a nodule may hold two slices or one.
-        scan = read_scan(case.scan, allow=("too-few-slices",))
+        scan = read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
         return classifier.at(scan, case.point_mm), scan
 
     answers, warnings = _ask(table, cases, answer, "crops", tell)
@@ -165,7 +165,7 @@ def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
     session = Session.open(name)
 
     def answer(case: Case) -> tuple[float, Scan]:
-        scan = read_scan(case.scan)
+        scan = read_scan(case.scan, series=case.dicom_series or None)
         return session.predict(scan).probability, scan
 
     answers, warnings = _ask(table, cases, answer, "scans", tell)

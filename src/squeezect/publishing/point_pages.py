@@ -12,7 +12,7 @@ from squeezect.evaluation import Page, Picture, PictureBlock, TableBlock
 from squeezect.evaluation.blocks import Block
 from squeezect.publishing.pictures import View
 from squeezect.publishing.point_pictures import patch_picture, patch_views, place_picture
-from squeezect.publishing.publish import whole
+from squeezect.publishing.publish import name_of, whole
 from squeezect.scan import Scan
 from squeezect.sight import Drawn, Sight
 
@@ -42,13 +42,14 @@ def publish_point(answer: "PointAnswer", card: Card, sight: Sight, scan: Scan, o
         card: of the weights.
         sight: what the networks saw and made of it.
         scan: whole scan or crop.
-        out: folder that receives a folder named by weights, the scan's pseudonym and the point.
+        out: folder that receives a folder named by weights, scan (see `name_of`) and point,
+            replacing an older one of the same.
 
     Returns:
         The page, ``index.html``, beside ``prediction.json``, the pictures, and ``outline.nii.gz``
         where the networks draw one.
     """
-    target = out / folder_name(answer)
+    target = out / folder_name(answer, scan)
     views = patch_views(sight)
     pictures = {str(view): patch_picture(sight, view) for view in views}
     pictures |= {f"{view}-plain": patch_picture(sight, view, plain=True) for view in views}
@@ -68,13 +69,14 @@ def publish_point(answer: "PointAnswer", card: Card, sight: Sight, scan: Scan, o
     return target / "index.html"
 
 
-def folder_name(answer: "PointAnswer") -> str:
-    """Weights, pseudonym and point; nothing that names a patient."""
+def folder_name(answer: "PointAnswer", scan: Scan) -> str:
+    """Weights, scan and point; nothing that names a patient."""
     weights = re.sub(r"[^\w.-]+", "_", Path(answer.weights).name) or "weights"
     where = "middle"
     if answer.point_mm is not None:
-        where = "_".join(f"{value:.1f}" for value in answer.point_mm)
-    return f"{weights}-{answer.scan or 'scan'}-{where}"
+        # All digits: answers for two points that are close do not replace each other.
+        where = "_".join(str(float(value) + 0.0) for value in answer.point_mm)
+    return f"{weights}-{name_of(scan)}-{where}"
 
 
 def _page(

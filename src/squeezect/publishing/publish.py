@@ -1,13 +1,16 @@
 """Write a prediction for people and programs: page, pictures, heat map, JSON."""
 
 import base64
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
+from squeezect.preparation.scratch import scratch_beside
 from squeezect.publishing.document import STATEMENT, as_document
 from squeezect.publishing.pictures import VIEWS, captions, picture
 from squeezect.publishing.slices import slices
@@ -21,12 +24,13 @@ def publish(prediction: Prediction, scan: Scan, out: Path) -> Path:
     Args:
         prediction: the answer.
         scan: what it is about.
-        out: folder that receives a folder named by the scan's pseudonym, replacing an older one.
+        out: folder that receives a folder named by the scan (see `name_of`), replacing an
+            older one of the same scan.
 
     Returns:
         The page, ``index.html``, beside ``prediction.json``, ``heatmap.nii.gz`` and the pictures.
     """
-    target = out / (prediction.scan_identity or "scan")
+    target = out / name_of(scan)
     with whole(target) as scratch:
         pictures = {view: picture(scan, prediction.heatmap, view) for view in VIEWS}
         for view, data in pictures.items():
@@ -40,6 +44,19 @@ def publish(prediction: Prediction, scan: Scan, out: Path) -> Path:
     return target / "index.html"
 
 
+def name_of(scan: Scan) -> str:
+    """Pseudonym of a scan, and a hash of all its voxels and its grid.
+
+    Two patients have two names, even where both scans claim one UID, as those of careless archives
+    do; and a scan has the same name whenever it is read.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(scan.hu).data)
+    grid = scan.grid
+    numbers = np.round([*grid.spacing_mm, *grid.origin_mm, *np.ravel(grid.direction)], 3) + 0.0
+    digest.update(f"{grid.shape} {numbers.tolist()}".encode())
+    return f"{scan.identity or 'scan'}-{digest.hexdigest()[:8]}"
+
+
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `target` in the end, or vanishes.
@@ -48,7 +65,7 @@ def whole(target: Path) -> Iterator[Path]:
         target: folder; an older one is replaced, its parents are made.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch = scratch_beside(target)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:

@@ -98,9 +98,9 @@ def read_series(
         _compare_repeats(hu, stack, deadline, threads)
         findings.append(Finding(codes.DUPLICATE, f"{len(stack.repeats)} slices"))
     hu, grid = canonical(straighten(hu, stack), stack.grid)
-    return _finish(
-        hu, grid, _acquisition(stack.headers[0]), findings, series.pseudonym, allow=allow
-    )
+    # Files without a UID must not make all patients one.
+    identity = series.pseudonym or _fingerprint(hu, grid)
+    return _finish(hu, grid, _acquisition(stack.headers[0]), findings, identity, allow=allow)
 
 
 def read_image_scan(

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from squeezect.cohorts import Cohort
+from squeezect.cohorts.table import PICTURES
 from squeezect.errors import Code, ModelError
 from squeezect.models import model_names
 from squeezect.models.catalogue import count
 from squeezect.models.registry import TOO_SMALL, entry
 from squeezect.preparation import Preparation
 from squeezect.scan import Shape
-from squeezect.training.prepared import PICTURES
 from squeezect.training.recipe import Recipe
 
 NO_MODELS = Code(

@@ -16,13 +16,12 @@ import numpy.typing as npt
 from squeezect.candidates import read_patches
 from squeezect.cohorts import Case, Cohort
 from squeezect.cohorts.layouts.nodulemnist3d import read_volumes
+from squeezect.cohorts.table import PICTURES
 from squeezect.errors import Code, SqueezeCTError, StoreError
 from squeezect.preparation import Preparation, Store, Volume, prepare
 from squeezect.preparation.patches import WINDOW_HU
 from squeezect.scan import Grid, Scan, pseudonym
 from squeezect.training.progress import Progress
-
-PICTURES = (".png", ".jpg", ".jpeg")
 
 NOT_PREPARED_HERE = Code(
     "not-in-memory",
@@ -78,12 +77,15 @@ def key_of(scan: Path) -> str:
 
 
 def case_key(case: Case, preparation: Preparation) -> str:
-    """The key of a case's volume: of its scan, or of the element or the point it is about."""
+    """The key of a case's volume: of its scan, or of the element, series or point it is about."""
+    place = str(case.scan.resolve())
     if case.element:
-        return pseudonym(f"{case.scan.resolve()}#{case.element}")
+        return pseudonym(f"{place}#{case.element}")
+    if case.dicom_series:
+        place += f"#series {case.dicom_series}"
     if preparation.cuts_patches and case.point_mm is not None:
-        return pseudonym(f"{case.scan.resolve()}@{case.point_mm}")
-    return key_of(case.scan)
+        place += f"@{case.point_mm}"
+    return pseudonym(place)
 
 
 def prepare_cohort(
@@ -125,6 +127,7 @@ def prepare_cohort(
     filled = store.fill(
         {keys[case.row]: case.scan for case in cohort.cases},
         points=points,
+        series={keys[case.row]: case.dicom_series for case in cohort.cases if case.dicom_series},
         workers=workers,
         progress=tell,
     )
