@@ -14,10 +14,10 @@ from squeezect.reading import LIMITS, Limits, inspect, read_scan
 
 
 def refused(path, *, limits=LIMITS):
-    started = time.perf_counter()
+    started = time.process_time()  # a busy machine is no reason to fail
     with pytest.raises(ReadingError) as refusal:
         read_scan(path, limits=limits)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     return refusal.value.code
 
 

@@ -65,10 +65,10 @@ def read_image(
         layout = _layout(source)
         data = _data_file(source, layout.data_file, siblings) if layout.data_file else source
         _check_size(layout, source, data, limits, allow)
-        hu = _read_voxels(layout, data, source.name)
+        hu = _read_voxels(layout, data, source.label)
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         why = str(error) if isinstance(error, EOFError | zlib.error) else type(error).__name__
-        what = f"{source.name} cannot be read as {image_format(source.name)} ({why})"
+        what = f"{source.label} cannot be read as {image_format(source.name)} ({why})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
     return hu, layout.grid, list(layout.findings)
 
@@ -78,10 +78,10 @@ def _layout(source: Source) -> Layout:
     if kind == "nifti":
         packed = source.name.lower().endswith(".gz")
         with source.open() as file, _opened(file, packed=packed) as unpacked:
-            return nifti_layout(unpacked.read(NIFTI_BYTES), source.name, packed=packed)
+            return nifti_layout(unpacked.read(NIFTI_BYTES), source.label, packed=packed)
     head = source.head(HEAD_BYTES)
     parse = metaimage_layout if kind == "metaimage" else nrrd_layout
-    return parse(head, source.name, complete=len(head) == source.size)
+    return parse(head, source.label, complete=len(head) == source.size)
 
 
 def _check_size(
@@ -89,10 +89,10 @@ def _check_size(
 ) -> None:
     z, y, x = layout.grid.shape
     if z * y * x > limits.voxels or limits.swells(data.size, layout.size):
-        what = f"{source.name} declares {x} x {y} x {z} voxels in {data.size} bytes"
+        what = f"{source.label} declares {x} x {y} x {z} voxels in {data.size} bytes"
         raise ReadingError(codes.TOO_LARGE, what)
     if z < 3 and codes.TOO_FEW.name not in allow:
-        raise ReadingError(codes.TOO_FEW, f"{source.name} has {z} slices")
+        raise ReadingError(codes.TOO_FEW, f"{source.label} has {z} slices")
 
 
 def _read_voxels(layout: Layout, data: Source, name: str) -> Hu:
@@ -156,8 +156,8 @@ def _data_file(source: Source, name: str, siblings: dict[str, Source]) -> Source
         if found is None and beside.is_file():
             found = Source(name, beside.stat().st_size, beside)
         if found is not None and found.path.resolve().parent != source.path.parent.resolve():
-            what = f"{source.name} names a data file that is a link out of its folder"
+            what = f"{source.label} names a data file that is a link out of its folder"
             raise ReadingError(codes.UNSAFE_LINK, what)
     if found is None:
-        raise ReadingError(codes.BROKEN_FILE, f"{source.name} lacks its data file")
+        raise ReadingError(codes.BROKEN_FILE, f"{source.label} lacks its data file")
     return found

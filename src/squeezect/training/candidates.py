@@ -38,8 +38,8 @@ def train_on_patches(
     """Train on the patches of split ``train`` and judge on those of split ``test``.
 
     Before the first step an audit looks for what the two parts share. The judged patches choose
-    nothing: the last weights are kept (their moving average, if the
-    recipe has one), whatever the scores on the way.
+    nothing: the last weights are kept (their moving average, if the recipe has one), whatever the
+    scores on the way.
 
     Args:
         cohort: patches, see `read_patch_lists`.
