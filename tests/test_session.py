@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import torch
 
 from squeezect.checkpoint import Card, Checkpoint, read_card
-from squeezect.errors import CheckpointError, PreparationError, ReadingError
+from squeezect.errors import CheckpointError, EvaluationError, PreparationError
 from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.preparation import Preparation
@@ -138,7 +138,7 @@ def test_a_cohort_is_judged_by_the_series_that_it_names(run, two_series, tmp_pat
     assert judged.probability.tolist() == expected
     assert expected[0] != expected[1]
     table.write_text(table.read_text("utf-8").replace(uids[1], "1.2.3"))
-    with pytest.raises(ReadingError, match=r"\[unknown-series\]"):
+    with pytest.raises(EvaluationError, match=r"row 2 of cohort.csv.*\[no-such-series\]"):
         judge_dataset(str(run), table, label=None, tell=lambda *_: None)
 
 

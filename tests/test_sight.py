@@ -238,7 +238,7 @@ def test_a_point_gets_a_page_with_its_place(run_cli, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {"index.html", "prediction.json", "axial.png", "axial-plain.png", "place.png"}
     assert folder.name.startswith("nodule-")
-    assert folder.name.endswith("_".join(f"{value:.1f}" for value in point))
+    assert folder.name.endswith("_".join(str(round(value, 3)) for value in point))
     assert "raises the probability" in (folder / "index.html").read_text("utf-8")
 
 

@@ -138,7 +138,7 @@ def test_a_scan_is_read_for_the_series_of_its_row(two_series, tmp_path, how):
         tmp_path / "cohort.csv",
     )
     volumes, failed = prepare_cohort(cohort, how, tmp_path / "store", progress=quiet)
-    assert {row: error.code for row, error in failed.items()} == {3: "unknown-series"}
+    assert {row: error.code for row, error in failed.items()} == {3: "no-such-series"}
     for case in cohort.cases[:2]:
         scan = read_scan(case.scan, series=case.series)
         volume = volumes.read(case_key(case, how))

@@ -247,7 +247,7 @@ class Store:
             points: LPS points (x, y, z) in mm that patches are cut around, by key. A scan of many
                 points is read once.
             series: UIDs of the series to read, by key, where a folder or zip may hold several;
-                a scan without it fails as `unknown-series`.
+                a scan without it fails as `no-such-series`.
             workers: processes; 1 works in this one.
             require_chest: report scans without lungs (`no-lungs`) as failed.
             progress: called with (done, total), first before any work.

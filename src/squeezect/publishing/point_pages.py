@@ -74,8 +74,8 @@ def folder_name(answer: "PointAnswer", scan: Scan) -> str:
     weights = re.sub(r"[^\w.-]+", "_", Path(answer.weights).name) or "weights"
     where = "middle"
     if answer.point_mm is not None:
-        # All digits: answers for two points that are close do not replace each other.
-        where = "_".join(str(float(value) + 0.0) for value in answer.point_mm)
+        # To the micrometre: answers for two points that are close do not replace each other.
+        where = "_".join(str(round(float(value), 3) + 0.0) for value in answer.point_mm)
     return f"{weights}-{name_of(scan)}-{where}"
 
 

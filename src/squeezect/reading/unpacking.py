@@ -2,10 +2,7 @@
 
 import io
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any, BinaryIO
 
 CHUNK_BYTES = 256 << 10
 
@@ -30,7 +27,7 @@ class Unpacked(io.RawIOBase):
         """It is."""
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
+    def readinto(self, buffer: Any) -> int:
         """Unpack the next bytes; 0 at the end, when all checks have passed."""
         view = memoryview(buffer).cast("B")
         while len(view):
