@@ -8,6 +8,7 @@ import io
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -71,6 +72,26 @@ def read_image(
         what = f"{source.label} cannot be read as {image_format(source.name)} ({why})"
         raise ReadingError(codes.BROKEN_FILE, what) from error
     return hu, layout.grid, list(layout.findings)
+
+
+def image_header(path: Path) -> tuple[Grid, str]:
+    """Where a volume lies, from its header alone.
+
+    Args:
+        path: a file of one of the formats.
+
+    Returns:
+        The grid as stored, and the name of the data file beside it, "" if the voxels are inside.
+
+    Raises:
+        ReadingError: `broken-file`, `unsafe-link`, `bad-pixels`, `undecodable`, `no-geometry`,
+            `unclear-header` or `hu-overflow`.
+    """
+    try:
+        layout = _layout(Source(path.name, path.stat().st_size, path, named=True))
+    except (OSError, EOFError, zlib.error) as error:
+        raise ReadingError(codes.BROKEN_FILE, f"{path.name} has no readable header") from error
+    return layout.grid, layout.data_file or ""
 
 
 def _layout(source: Source) -> Layout:

@@ -105,5 +105,5 @@ def test_planar_headers_are_refused(tmp_path):
 
     path = tmp_path / "flat.mha"
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 4), np.int16)), str(path))
-    with pytest.raises(CohortError, match="2 dimensions"):
+    with pytest.raises(CohortError, match="not three dimensions"):
         grid_of(path)

@@ -1,6 +1,5 @@
 """Where a volume lies, from its header alone, and which points lie outside it."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import numpy as np
 
 from squeezect.cohorts.problems import MISSING_SCAN, OUTSIDE_SCAN, Problem
 from squeezect.cohorts.table import Case, portable
-from squeezect.errors import Code, CohortError
+from squeezect.errors import Code, CohortError, ReadingError
+from squeezect.reading.images import image_header
 from squeezect.scan import Grid
 
 BAD_HEADER = Code(
@@ -32,34 +32,14 @@ def grid_of(path: Path) -> Grid:
     Raises:
         CohortError: `bad-header`, or `missing-scan` if a MetaImage header's voxel file is missing.
     """
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise CohortError(BAD_HEADER, f"{path.name} has no readable header") from error
-    if reader.GetDimension() != 3:
-        raise CohortError(BAD_HEADER, f"{path.name} has {reader.GetDimension()} dimensions, not 3")
-    _check_voxels(path)
-    sx, sy, sz = reader.GetSize()
-    dx, dy, dz = reader.GetSpacing()
-    x, y, z = reader.GetOrigin()
-    # Columns of the matrix are the axes x, y, z of the array.
-    axes = np.reshape(reader.GetDirection(), (3, 3)).T[::-1]
-    rows = [(float(a), float(b), float(c)) for a, b, c in axes]
-    return Grid((sz, sy, sx), (dz, dy, dx), (x, y, z), (rows[0], rows[1], rows[2]))
-
-
-def _check_voxels(path: Path) -> None:
-    if path.suffix.lower() != ".mhd":
-        return
-    match = re.search(r"^ElementDataFile\s*=\s*(.+?)\s*$", path.read_text("latin-1"), re.MULTILINE)
-    name = match[1] if match else "LOCAL"
-    # Other forms of this entry (a list, a pattern) are left to whoever reads the voxels.
-    if name.upper() != "LOCAL" and len(name.split()) == 1 and not (path.parent / name).exists():
-        raise CohortError(MISSING_SCAN, f"{path.name} names its voxels {name}, which do not exist")
+        grid, voxels = image_header(path)
+    except ReadingError as error:
+        raise CohortError(BAD_HEADER, f"{error.what} [{error.code}]") from error
+    if voxels and not (path.parent / voxels).exists():
+        what = f"{path.name} names its voxels {voxels}, which do not exist"
+        raise CohortError(MISSING_SCAN, what)
+    return grid
 
 
 def outside_problems(
