@@ -133,6 +133,24 @@ def test_a_run_of_patches_learns_resumes_and_can_be_scored(folder, recipe, tmp_p
     assert len((tmp_path / "scores" / "probabilities.csv").read_text().splitlines()) == 25
 
 
+def test_a_killed_run_of_patches_goes_on_at_its_last_epoch(folder, recipe, tmp_path):
+    cohort, told = read_patch_lists(folder), []
+
+    def kill(name, done, _total, _note):
+        if name == "patches" and done >= 250:
+            raise RuntimeError("killed")
+
+    whole = train_on_patches(cohort, recipe, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        train_on_patches(cohort, recipe, tmp_path / "killed", progress=kill)
+    run = train_on_patches(
+        cohort, recipe, tmp_path / "killed", progress=lambda *what: told.append(what)
+    )
+    assert min(done for name, done, _, _ in told if name == "patches") >= 200
+    one, two = (Checkpoint.load(place / "fold-0").weights for place in (whole, run))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_patches_on_both_lists_are_refused_before_training_unless_allowed(folder, recipe, tmp_path):
     with (folder / "val.txt").open("a") as lists:
         lists.write("train/image_2.png 0\n")

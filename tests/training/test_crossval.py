@@ -80,7 +80,11 @@ def test_a_killed_run_resumes_to_the_same_weights(cohort, recipe, store, tmp_pat
     with pytest.raises(Killed):
         run(cohort, recipe, store, killed, progress=kill_at(stage, part))
     assert not (killed / "predictions.csv").exists()
-    run(cohort, recipe, store, killed)
+    told = []
+    run(cohort, recipe, store, killed, progress=lambda *what: told.append(what))
+    # Epochs that were finished are not trained again.
+    first = min(done for name, done, _, _ in told if name == stage)
+    assert first >= 100 * int(part * recipe.epochs) >= 100
     for fold in range(2):
         assert same(weights(whole, fold), weights(killed, fold))
         history = f"fold-{fold}/history.csv"

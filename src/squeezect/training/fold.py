@@ -17,7 +17,7 @@ from squeezect.memory import keep_freed_memory
 from squeezect.models import Classifier
 from squeezect.nodules import Bank
 from squeezect.training.data import Batches, EpochSampler, Sample, Volumes, loader
-from squeezect.training.lightning import ModelCheckpoint, TensorBoardLogger, lightning
+from squeezect.training.lightning import TensorBoardLogger, TrainerCheckpoint, lightning
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
@@ -143,6 +143,25 @@ def _lessons(recipe: Recipe, store: Prepared, train: Part, seed: int) -> Dataset
     )
 
 
+class Resume(TrainerCheckpoint):
+    """Writes at the end of every epoch what a killed run needs to go on.
+
+    The trainer's own callback writes no last file unless it keeps the best ones too (release 2.6).
+
+    Args:
+        folder: where ``last.ckpt`` goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / RESUME_FILE
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: object) -> None:
+        """Write it beside the old one first: a kill in between leaves that."""
+        part = self.file.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        part.replace(self.file)
+
+
 def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> None:
     """Train a task to its recipe's last epoch, resuming from ``last.ckpt`` in the watch's folder.
 
@@ -154,16 +173,13 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
     """
     keep_freed_memory()
     recipe, folder = task.recipe, watch.folder
-    resume = ModelCheckpoint(
-        folder, filename="epoch", save_last=True, save_top_k=0, save_on_train_epoch_end=True
-    )
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
             accelerator="auto",
             devices=1,
             precision="bf16-mixed" if precision_of(recipe) == "bfloat16" else "32-true",
-            callbacks=[watch, resume],
+            callbacks=[watch, Resume(folder)],
             logger=TensorBoardLogger(folder, name=None, version="curves"),
             num_sanity_val_steps=0,
             enable_progress_bar=False,

@@ -15,7 +15,7 @@ for _needed in ("pytorch_lightning", "tensorboard"):
         raise RecipeError(NEEDS_LIGHTNING, f"training needs {_needed}, which is not installed")
 
 import pytorch_lightning as lightning  # noqa: E402
-from pytorch_lightning.callbacks import ModelCheckpoint  # noqa: E402
+from pytorch_lightning.callbacks import Checkpoint as TrainerCheckpoint  # noqa: E402
 from pytorch_lightning.loggers import TensorBoardLogger  # noqa: E402
 
-__all__ = ["NEEDS_LIGHTNING", "ModelCheckpoint", "TensorBoardLogger", "lightning"]
+__all__ = ["NEEDS_LIGHTNING", "TensorBoardLogger", "TrainerCheckpoint", "lightning"]

@@ -75,9 +75,18 @@ class Task(lightning.LightningModule):
         inner = self.average.module
         return inner if isinstance(inner, nn.Module) else self.model
 
-    def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch, so that a resumed run repeats an uninterrupted one."""
+    def on_train_batch_start(self, _batch: object, batch_idx: int) -> None:
+        """Seed dropout by the epoch, so that a resumed run repeats an uninterrupted one.
+
+        Only here is nothing random left between the seed and the first batch: in the trainer's
+        first epoch, resumed or not, the loader has started before the epoch does, later on after.
+        """
+        if batch_idx:
+            return
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        if self.current_epoch:
+            # What the loader used to take after the seed: runs of before repeat to the bit.
+            torch.empty((), dtype=torch.int64).random_()
         for norm in still(self.model, self.recipe.freeze):
             norm.eval()
 

@@ -70,10 +70,13 @@ class Watch(lightning.Callback):
         self.best_epoch = int(state["best_epoch"])
         self.best = dict(state["best"])
 
-    def on_train_epoch_start(self, *_: object) -> None:
-        """Begin the sums of an epoch."""
-        self._sums = np.zeros(3)
-        self._started = time.perf_counter()
+    def on_train_batch_start(
+        self, _trainer: object, _module: object, _batch: object, batch_idx: int
+    ) -> None:
+        """Begin the sums of an epoch; the trainer does not announce the first of a resumed run."""
+        if batch_idx == 0:
+            self._sums = np.zeros(3)
+            self._started = time.perf_counter()
 
     def on_train_batch_end(
         self,
@@ -109,7 +112,8 @@ class Watch(lightning.Callback):
         }
         if len(self.labels):
             row |= self._tuning()
-        self.rows.append(row)
+        # Plain numbers: the restricted loader of a resumed run takes no others.
+        self.rows.append({name: float(value) for name, value in row.items()})
         self._write()
         self._judge(trainer, task, row.get("tune_loss"))
         self._tell(trainer, done=trainer.current_epoch + 1)
