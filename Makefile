@@ -29,7 +29,7 @@ demo: $(VENV)/.run  ## Run the whole line on synthetic chest CTs (under 6 minute
 	$(BIN)/squeezect demo --out demo
 
 test: $(VENV)/.dev  ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 check: $(VENV)/.dev  ## Lint, types, floors
 	$(BIN)/ruff check .
