@@ -1,6 +1,7 @@
 """Candidates: patches are where they say, views do not matter, shipped weights answer."""
 
 import json
+import signal
 import sys
 
 import numpy as np
@@ -149,6 +150,18 @@ def test_a_killed_run_of_patches_goes_on_at_its_last_epoch(folder, recipe, tmp_p
     assert min(done for name, done, _, _ in told if name == "patches") >= 200
     one, two = (Checkpoint.load(place / "fold-0").weights for place in (whole, run))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_an_interrupted_training_says_so_and_can_be_interrupted_again(folder, recipe, tmp_path):
+    def interrupt(name, done, _total, _note):
+        if name == "patches" and done >= 150:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train_on_patches(read_patch_lists(folder), recipe, tmp_path / "run", progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (tmp_path / "run" / "fold-0" / "last.ckpt").is_file()
 
 
 def test_patches_on_both_lists_are_refused_before_training_unless_allowed(folder, recipe, tmp_path):

@@ -388,3 +388,13 @@ def test_help_of_every_verb_explains_itself(run_cli, verb):
     assert result.code == 0
     assert "--help" in result.out
     assert len(result.out) > 200
+
+
+def test_an_interruption_says_how_to_go_on(run_cli, monkeypatch):
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("squeezect.models.catalogue.catalogue", interrupt)
+    found = run_cli("models")
+    assert found.code == 130
+    assert "the same command again" in found.err

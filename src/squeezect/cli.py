@@ -29,6 +29,9 @@ from squeezect.commands.training import pseudo_label, train
 from squeezect.errors import SqueezeCTError
 from squeezect.memory import ask_for_huge_pages
 
+INTERRUPTED = 130
+"""Exit status of Ctrl-C, as shells have it."""
+
 app = typer.Typer(
     name="squeezect",
     help="Read any chest CT safely, classify it with compact 3D networks, judge and explain the "
@@ -281,6 +284,8 @@ def main() -> None:
         advice = "check that the path is right, that it may be written, and that the disk has room"
         typer.echo(f"error: {place}{why}; {advice} [system-error]", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("stopped; give the same command again to go on", err=True)
-        sys.exit(130)
+    except SystemExit as leaving:
+        # Typer turns Ctrl-C into an exit without a word.
+        if leaving.code == INTERRUPTED:
+            typer.echo("stopped; give the same command again to go on", err=True)
+        raise

@@ -1,6 +1,8 @@
 """One fold: train a fresh network on its training part, keep what did best on its tuning part."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -170,6 +172,9 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
         watch: keeps history and best weights, and knows the folder.
         learning: training batches.
         tuning: batches that choose the epoch, or None.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; what is finished is kept.
     """
     keep_freed_memory()
     recipe, folder = task.recipe, watch.folder
@@ -188,13 +193,14 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
             log_every_n_steps=10**9,
         )
         last = folder / RESUME_FILE
-        trainer.fit(
-            task,
-            learning,
-            tuning,
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )
+        with _interruptible():
+            trainer.fit(
+                task,
+                learning,
+                tuning,
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
 
 
 def predict_part(
@@ -216,6 +222,18 @@ def predict_part(
             values = torch.from_numpy(store.read(key).values)[None, None].to(device)
             answers.append(float(mean_view(model, values, views)[0]))
     return np.array(answers)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be one: the trainer makes an exit with status 1 of it and ignores all others."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from leaving
 
 
 @contextmanager
