@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@ $(VENV)/.run
 
-demo: $(VENV)/.run  ## Run the whole line on synthetic chest CTs (under 6 minutes on two cores)
+demo: $(VENV)/.run  ## Run the whole line on synthetic chest CTs (6 to 10 minutes on two cores)
 	$(BIN)/squeezect demo --out demo
 
 test: $(VENV)/.dev  ## Run the tests
