@@ -27,27 +27,27 @@ Pruner = Annotated[
 Objective = Annotated[
     Literal["log-loss", "auc"], typer.Option(help="What a good trial has, out of fold.")
 ]
+SpaceName = Annotated[
+    str, typer.Option("--space", "-s", help="default, or a .toml file: what may vary.")
+]
+Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="Recipes to try.")]
+Base = Annotated[str, typer.Option("--recipe", "-r", help="Recipe that the trials change.")]
+SearchOut = Annotated[Path, typer.Option("--out", "-o", help="Search folder; resumed.")]
+InnerFolds = Annotated[int, typer.Option(min=2, help="Folds that score each trial.")]
+Judge = Annotated[bool, typer.Option(help="Judge winner and base on patients that no trial saw.")]
 
 
 def search(
     cohort: Dataset,
-    space: Annotated[
-        str, typer.Option("--space", "-s", help="default, or a .toml file: what may vary.")
-    ] = "default",
-    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="Recipes to try.")] = 20,
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="Recipe that the trials change.")
-    ] = "modern",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Search folder; resumed.")] = Path(
-        "runs/search"
-    ),
+    space: SpaceName = "default",
+    trials: Trials = 20,
+    recipe: Base = "modern",
+    out: SearchOut = Path("runs/search"),
     sampler: Sampler = "tpe",
     pruner: Pruner = "median",
     objective: Objective = "log-loss",
-    inner_folds: Annotated[int, typer.Option(min=2, help="Folds that score each trial.")] = 3,
-    judge: Annotated[
-        bool, typer.Option(help="Judge winner and base on patients that no trial saw.")
-    ] = True,
+    inner_folds: InnerFolds = 3,
+    judge: Judge = True,
     folds: Folds = None,
     epochs: Positive = None,
     seed: Natural = None,

@@ -182,12 +182,8 @@ def compare_decisions(
         0.25
     """
     cases, other = _paired(labels, first, second, patients)
-    chosen = {
-        "all": np.ones(cases.n, dtype=bool),
-        "positives": cases.label,
-        "negatives": ~cases.label,
-    }
-    kept = chosen[among]
+    everyone = np.ones(cases.n, dtype=bool)
+    kept = {"all": everyone, "positives": cases.label, "negatives": ~cases.label}[among]
     for decisions in (cases.score, other.score):
         if not np.isin(decisions, (0, 1)).all() or not kept.any():
             raise EvaluationError(BAD_SCORES, f"no decisions of 0 or 1 to compare among {among}")

@@ -160,10 +160,8 @@ def inspect(
         found = find_series(sources, limits, deadline, suffixes=SUFFIXES)
         reports: dict[str, SeriesReport] = {}
         scan: Scan | None = None
-        order = choose(found.series)
-        order += [s for s in found.series if s.refusal is not None]
         taken = False
-        for one in order:
+        for one in (*choose(found.series), *(s for s in found.series if s.refusal is not None)):
             report, read = _series_report(one, deadline, keep_ids, pixels, threads)
             wanted = series is None or series in {one.uid, one.pseudonym}
             if report.usable and wanted and not taken:

@@ -16,6 +16,7 @@ from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
+from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run, judged_by
@@ -99,16 +100,26 @@ def cross_validate(  # noqa: PLR0913
         volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
-        cohort = cohort.without(set(failed))
-        folds = _drawn(cohort, recipe)
-        write_json(folder / "folds.json", folds.as_dict())
-        lessons = _lessons(cohort, folds, teachers)
-        run = Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
+        run = _divided(cohort.without(set(failed)), recipe, folder, volumes, source, teachers)
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)
         _finish(run, _predict(run, progress), stamp, failed)
     return folder
+
+
+def _divided(
+    cohort: Cohort,
+    recipe: Recipe,
+    folder: Path,
+    volumes: Prepared,
+    source: Source | None,
+    teachers: Teachers | None,
+) -> Run:
+    folds = _drawn(cohort, recipe)
+    write_json(folder / "folds.json", folds.as_dict())
+    lessons = _lessons(cohort, folds, teachers)
+    return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
 
 
 def _rehearse(

@@ -93,10 +93,14 @@ def search_recipes(
         judged = judge_recipes(cohort, outer, rivals, place, volumes=prepared, progress=progress)
     apart = _patients(cohort.only(first.validation)), _patients(cohort.only(outer.test))
     found = Found(plan, folder, tuple(records), best, recipe, _patients(searched), apart, judged)
-    write_report(found)
-    status = {"status": "finished", **plan.stamp(cohort), "found": found.as_dict()}
-    write_json(folder / "run.json", status)
+    _finish(found, cohort)
     return found
+
+
+def _finish(found: Found, cohort: Cohort) -> None:
+    write_report(found)
+    status = {"status": "finished", **found.plan.stamp(cohort), "found": found.as_dict()}
+    write_json(found.folder / "run.json", status)
 
 
 def _drawn(cohort: Cohort, plan: Plan) -> tuple[Folds, Folds]:
