@@ -9,6 +9,7 @@ import numpy.typing as npt
 from squeezect.cohorts.layouts.crops import read_nodule_crops
 from squeezect.errors import Code, CohortError
 from squeezect.nodules.bank import Bank, Nodule
+from squeezect.reading import read_scan
 from squeezect.scan import pseudonym
 
 MARGIN = 2
@@ -38,6 +39,7 @@ def build_bank(
 
     Raises:
         CohortError: `no-masks`, and what `read_nodule_crops` refuses.
+        ReadingError: what `read_scan` refuses in a crop or a mask.
     """
     cohort = read_nodule_crops(folder, check_points=False)
     nodules = []
@@ -53,7 +55,7 @@ def build_bank(
                 NO_MASKS, f"row {case.row} of {cohort.source}: mask {mask.shape} for {hu.shape}"
             )
         name = pseudonym(f"{case.series} {case.point_mm}")
-        whole = np.rint(hu).clip(-1024, 3071).astype(np.int16)
+        whole = hu.clip(-1024, 3071)
         inside = mask > 0
         box = _around(inside)
         nodules.append(Nodule(whole[box], inside[box], spacing, name, pseudonym(case.patient)))
@@ -70,13 +72,8 @@ def _around(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     return (z, y, x)
 
 
-def _array(path: Path) -> tuple[npt.NDArray[np.float32], tuple[float, float, float]]:
+def _array(path: Path) -> tuple[npt.NDArray[np.int16], tuple[float, float, float]]:
     """Values [z, y, x], z up, y to the back and x to the left, and their spacing in mm."""
-    import nibabel
-
-    image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
-    values = np.asarray(image.dataobj, np.float32)
-    # NIfTI's axes run to right, front and top; those of a scan to left, back and top.
-    values = values[::-1, ::-1].transpose(2, 1, 0)
-    x, y, z = (float(v) for v in image.header.get_zooms()[:3])
-    return np.ascontiguousarray(values), (z, y, x)
+    # Crops are small, and masks are no Hounsfield units; neither says anything against them.
+    scan = read_scan(path, allow=("too-few-slices", "not-hounsfield"))
+    return scan.hu, scan.grid.spacing_mm
