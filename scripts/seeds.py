@@ -5,6 +5,7 @@
 
 Each run judges every case by a network that did not learn from it. The seed decides the first
 weights, the order and the changes of the cases, and where there are folds, those.
+What ``squeezect evaluate PATCHES --weights W --out FOLDER`` wrote stands for the run of W.
 """
 
 import argparse
@@ -23,12 +24,15 @@ from squeezect.evaluation import (
     cross_fitted_thresholds,
     decision_scores,
     roc_auc,
+    sensitivity_at_specificity,
 )
 from squeezect.evaluation.markdown import markdown
 
 Array = npt.NDArray[np.float64]
 TOGETHER = "the mean of their log-odds"
 CALLED = "missed, false alarms at 90 % on other folds"
+SPECIFICITY = 0.982
+REACHED = f"sensitivity at specificity {SPECIFICITY}"
 SURE = 1e-6
 """Probabilities are kept this far from 0 and 1, whose log-odds are not finite."""
 
@@ -46,12 +50,16 @@ def main() -> None:
 
 def seed_of(run: Path) -> str:
     """What a run is called in the table."""
+    if (run / "scores.json").is_file():
+        return f"{json.loads((run / 'scores.json').read_text('utf-8'))['weights']} as shipped"
     recipe = json.loads((run / "recipe.json").read_text("utf-8"))
     return f"seed {recipe['seed']}"
 
 
 def read(run: Path) -> pd.DataFrame:
     """Judged cases of a run in the order of the cohort."""
+    if (run / "scores.json").is_file():
+        return pd.read_csv(run / "probabilities.csv").assign(fold=0)
     return pd.read_csv(run / "predictions.csv").sort_values("row", ignore_index=True)
 
 
@@ -66,7 +74,8 @@ def report(tables: Mapping[str, pd.DataFrame]) -> str:
     """
     first = next(iter(tables.values()))
     for table in tables.values():
-        if not table[["row", "label"]].equals(first[["row", "label"]]):
+        # Rows of one list count from where it begins, so cases are told apart by their names.
+        if not table[["patient", "label"]].equals(first[["patient", "label"]]):
             raise SystemExit("the runs judged different cases")
     odds = {name: log_odds(table["probability"].to_numpy(float)) for name, table in tables.items()}
     parts = {"": np.ones(len(first), bool)}
@@ -75,7 +84,8 @@ def report(tables: Mapping[str, pd.DataFrame]) -> str:
     lines: list[list[str | Estimate]] = []
     for name, scores in {**odds, TOGETHER: np.mean(list(odds.values()), axis=0)}.items():
         lines.append([name, *judged(first, scores, parts)])
-    columns = ("", *(f"ROC AUC{part}" for part in parts), CALLED, "Brier score")
+    calls = CALLED if len(set(first["fold"])) > 1 else REACHED
+    columns = ("", *(f"ROC AUC{part}" for part in parts), calls, "Brier score")
     text = f"{len(first)} cases ({int(first['label'].sum())} positive). {apart(first, odds, parts)}"
     return markdown([TableBlock(title="", text=text, columns=columns, rows=lines)])
 
@@ -89,17 +99,17 @@ def judged(
         roc_auc(labels[part], odds[part], patients=patients[part]) for part in parts.values()
     ]
     p = 1 / (1 + np.exp(-odds))
-    return [
-        *found,
-        called(labels, p, table["fold"].to_numpy()),
-        f"{np.mean((p - labels) ** 2):.4f}",
-    ]
+    folds = table["fold"].to_numpy()
+    calls: str | Estimate = (
+        called(labels, p, folds)
+        if len(np.unique(folds)) > 1
+        else sensitivity_at_specificity(labels, odds, SPECIFICITY, patients=patients)
+    )
+    return [*found, calls, f"{np.mean((p - labels) ** 2):.4f}"]
 
 
 def called(labels: npt.NDArray[np.int64], p: Array, folds: npt.NDArray[np.int64]) -> str:
     """Misses and false alarms, each fold at the threshold for 90 % on the other folds."""
-    if len(np.unique(folds)) < 2:
-        return "one fold only"
     limit = cross_fitted_thresholds(labels, p, folds, sensitivity=0.9).of_cases(folds)
     counts = decision_scores(labels, p, limit).confusion
     missed = f"{counts.false_negatives} of {int((labels == 1).sum())}"
@@ -125,9 +135,12 @@ def apart(
         for other in scores[:place]
     ]
     likeness = np.corrcoef(scores)[np.triu_indices(len(scores), 1)]
+    mean = compare_auc(labels, np.mean(scores, axis=0), scores[0], patients=patients)
     told.append(
         f"Log-odds of two seeds correlate with {likeness.min():.3f} to {likeness.max():.3f}; the "
-        f"smallest p of a difference between two is {min(ps):.2g} (DeLong, paired, not corrected)."
+        f"smallest p of a difference between two is {min(ps):.2g} (DeLong, paired, not corrected). "
+        f"The mean of their log-odds is better than the first by {mean.difference.value:+.4f} "
+        f"({mean.difference.low:+.4f} to {mean.difference.high:+.4f})."
     )
     return " ".join(told)
 

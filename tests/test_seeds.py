@@ -92,4 +92,32 @@ def test_calls_are_made_at_thresholds_of_other_folds(seeds):
         alarms += int(((p >= limit) & here & (labels == 0)).sum())
     told = f"{missed} of {int(labels.sum())}, {alarms} of {int((1 - labels).sum())}"
     assert seeds.called(labels, p, folds) == told
-    assert seeds.called(labels, p, np.zeros(len(p), int)) == "one fold only"
+
+
+def test_one_list_is_judged_at_the_published_specificity(seeds):
+    given = {name: table.assign(fold=0) for name, table in tables(2).items()}
+    told = seeds.report(given)
+    assert "sensitivity at specificity 0.982" in told
+    assert "other folds" not in told
+    table = given["seed 0"]
+    limit = np.sort(table["probability"][table["label"] == 0])[::-1]
+    allowed = int(np.floor(0.018 * len(limit) + 1e-9))
+    reached = (table["probability"][table["label"] == 1] > limit[allowed]).mean()
+    row = next(line for line in told.splitlines() if line.startswith("| seed 0"))
+    assert float(row.split("|")[4].split()[0]) == pytest.approx(reached, abs=5e-4)
+
+
+def test_scores_of_weights_stand_for_the_run_they_are_from(seeds, tmp_path):
+    given = tables(2)
+    run, scored = tmp_path / "run", tmp_path / "scored"
+    for folder in (run, scored):
+        folder.mkdir()
+    given["seed 0"].assign(row=lambda t: t["row"] + 500).to_csv(run / "predictions.csv")
+    (run / "recipe.json").write_text('{"seed": 3}')
+    given["seed 1"].drop(columns="fold").to_csv(scored / "probabilities.csv")
+    (scored / "scores.json").write_text('{"weights": "nodule"}')
+    assert [seeds.seed_of(folder) for folder in (run, scored)] == ["seed 3", "nodule as shipped"]
+    both = {seeds.seed_of(folder): seeds.read(folder).assign(fold=0) for folder in (scored, run)}
+    told = seeds.report(both)
+    assert "| nodule as shipped |" in told
+    assert f"{area(given['seed 1']):.3f} (" in told
