@@ -63,8 +63,8 @@ LUNG, TISSUE = 0.11, 0.74
 """-850 and 30 HU in the window."""
 DATA = (
     "789 nodules of 437 patients, cut from LUNA16's scans, labelled by LIDC's readers (254 "
-    "malignant). LUNA16 is made of LIDC-IDRI (Armato et al. 2011; Setio et al. 2017), CC BY 4.0 "
-    "and CC BY 3.0; crops are course data of the UAB, CC BY 3.0."
+    "malignant). LUNA16 (Setio et al. 2017, CC BY 4.0) is made of LIDC-IDRI (Armato et al. 2011, "
+    "CC BY 3.0); crops from a course of the Universitat Autònoma de Barcelona, CC BY 3.0."
 )
 LIMITS = (
     "Repeats what four radiologists thought of a picture; it was not trained on pathology.",

@@ -17,6 +17,13 @@ PROTOCOLS = (
     ("tuned on, classes evened out by copies before the split", "copies", "validation"),
 )
 RESAMPLES = 2000
+COMMENT = """\
+The third column evens out the classes by copies of malignant nodules before the split; at
+threshold 0.5 its network calls everything malignant, so the accuracy stays flat. "Split by rows"
+lets nodules of one patient fall on both sides. Every interval of the sensitivity lost includes
+zero: with so few nodules that are reported on, no protocol is shown to flatter, though the three
+that choose on what they report lose 0.12 to 0.19 and the honest one nothing.
+"""
 
 
 def write_page(work: Path, out: Path, settings: dict) -> None:
@@ -48,7 +55,8 @@ touched by nobody. With 95 % intervals, by patient:
 The first two rows are one training. Diameter alone reaches an AUC of {diameter} on the test part.
 
 ![Accuracy and AUC over epochs](images/overfitting.png)
-"""
+
+{COMMENT}"""
     (out / "overfitting.md").write_text(text, "utf-8")
 
 

@@ -26,8 +26,8 @@ from squeezect.evaluation import (
 
 DATA = (
     "5,187 axial patches (845 nodules) around candidates of LUNA16, list train.txt of the 2D split "
-    "of the course data; judged on 1,297 (224) of val.txt. LUNA16 is made of LIDC-IDRI (Armato et "
-    "al. 2011; Setio et al. 2017), CC BY 4.0 and CC BY 3.0; patches MIT."
+    "published by S. Subramanian (2017); judged on 1,297 (224) of val.txt. LUNA16 (Setio et al. "
+    "2017, CC BY 4.0) is made of LIDC-IDRI (Armato et al. 2011, CC BY 3.0); patches MIT."
 )
 LIMITS = (
     "Judges a candidate that something else has found; run over whole slices it is not calibrated.",
@@ -62,7 +62,7 @@ def main() -> None:
     labels = judged.labels
     auc, precision_recall = roc_auc(labels, probability), pr_auc(labels, probability)
     negative = np.sort(probability[labels == 0])
-    at = float(np.nextafter(negative[int(np.ceil(0.982 * len(negative))) - 1], np.inf))
+    strictest = np.nextafter(negative[int(np.ceil(0.982 * len(negative))) - 1], np.inf)
     strict = sensitivity_at_specificity(labels, probability, 0.982)
     # Calibrated against the truth: how far the mean probability is from the share of nodules.
     scores = {
@@ -79,8 +79,8 @@ def main() -> None:
     }
     thresholds = {
         "half": 0.5,
-        "sensitivity-90": threshold_at_sensitivity(labels, probability, 0.9),
-        "specificity-982": at,
+        "sensitivity-90": midway(probability, threshold_at_sensitivity(labels, probability, 0.9)),
+        "specificity-982": midway(probability, strictest),
     }
     card = trained.card.model_copy(
         update={
@@ -93,6 +93,15 @@ def main() -> None:
     Checkpoint(card, weights).save(options.out)
     size = sum(t.numel() for t in weights.values())
     print(f"{size:,} numbers; {torch.__version__}; AUC {auc.value:.4f}")
+
+
+def midway(scores: np.ndarray, threshold: float) -> float:
+    """A threshold that calls these scores as `threshold` does, and as far from them as can be.
+
+    On another machine a score differs in its last digits, and may not fall off the edge by that.
+    """
+    called = scores >= threshold
+    return round(float((scores[called].min() + scores[~called].max()) / 2), 7)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="squeezect",
     help="Read any chest CT safely, classify it with compact 3D networks, judge and explain the "
-    "answer. Research software; not a medical device.",
+    "answer. Research software; not a medical device; not for clinical use.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -210,7 +210,7 @@ def training_figure(
     return _figure_of(axes)
 
 
-_PARTS = {"train": "training scans", "tune": "tuning scans"}
+_PARTS = {"train": "learned from", "tune": "tuned on"}
 
 
 def froc_figure(curves: Mapping[str, Curve], *, at: Sequence[float]) -> "Figure":

@@ -161,6 +161,8 @@ def annotate(
         draw.text(
             place, words, fill="#d6d6d6", font=font, anchor="mm", stroke_width=1, stroke_fill=0
         )
+    # Dark around it, as around the letters: it may lie on bone.
+    draw.line([(20, high - 22), (24 + bar, high - 22)], fill=0, width=7)
     draw.line([(22, high - 22), (22 + bar, high - 22)], fill="white", width=3)
 
 

@@ -12,6 +12,7 @@ from squeezect.checkpoint import write_atomically
 from squeezect.evaluation import Comparison, TableBlock
 from squeezect.evaluation.markdown import markdown
 from squeezect.publishing.datasets import opened
+from squeezect.publishing.document import STATEMENT
 from squeezect.publishing.judged import Judged, Tell, judge_dataset
 from squeezect.publishing.places import probe, writing
 from squeezect.publishing.rows import Row, one_class, score_rows
@@ -58,7 +59,8 @@ class WeightScores:
             for part, row in self.parts.items()
         ]
         doubts = "".join(f"- {warning}.\n" for warning in self.warnings)
-        return markdown(blocks) + (f"\nWarnings:\n\n{doubts}" if doubts else "")
+        told = markdown(blocks) + (f"\nWarnings:\n\n{doubts}" if doubts else "")
+        return f"{told}\n{STATEMENT}\n"
 
 
 def _lead(part: str, row: Mapping[str, Row]) -> str:
