@@ -1,16 +1,19 @@
 """A training goes on where it was, or says why it cannot; nothing of two runs is ever mixed."""
 
+import json
 import logging
 import os
 
+import pandas as pd
 import pytest
 import torch
 
 from squeezect.errors import CheckpointError, RecipeError
-from squeezect.training import cross_validate
+from squeezect.training import cross_validate, run_folder
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, quiet_lightning, train_fold
 from squeezect.training.prepared import key_of
 from squeezect.training.progress import silent
+from squeezect.training.run_folder import claim
 
 
 class Killed(Exception):
@@ -124,3 +127,81 @@ def test_a_training_that_diverges_is_refused_at_once(
             run(cohort, wild, store, tmp_path / "run")
         assert caught.value.code == "training-diverged"
     assert not (tmp_path / "run" / "fold-0" / "card.json").exists()
+
+
+def test_a_scan_mended_on_the_way_does_not_divide_the_patients_anew(
+    cohort, recipe, store, tmp_path
+):
+    def kill(name, done, total, _note):
+        if name == "fold 2 of 2" and done >= 0.4 * total:
+            raise Killed
+
+    scan = cohort.case(7).scan / "scan.txt"
+    whole, sound = scan.read_text(), scan.stat()
+    scan.write_text("cannot be read")
+    options = {"skip_unreadable": True}
+    quick = recipe.model_copy(update={"epochs": 1})
+    finished = run(cohort, quick, store, tmp_path / "finished", **options)
+    with pytest.raises(Killed):
+        run(cohort, quick, store, tmp_path / "killed", progress=kill, **options)
+    scan.write_text(whole)
+    os.utime(scan, ns=(sound.st_atime_ns, sound.st_mtime_ns))
+    for folder in (finished, tmp_path / "killed"):
+        kept = {path: path.read_bytes() for path in folder.glob("*.*") if path.is_file()}
+        with pytest.raises(RecipeError, match="row 7 can be read now") as caught:
+            run(cohort, quick, store, folder, **options)
+        assert caught.value.code == "other-run"
+        assert {path: path.read_bytes() for path in kept} == kept
+    scan.write_text("cannot be read")
+    folder = run(cohort, quick, store, tmp_path / "killed", **options)
+    assert 7 not in set(pd.read_csv(folder / "predictions.csv")["row"])
+
+
+def test_patients_are_divided_anew_while_nothing_is_trained(tmp_path, cohort, recipe):
+    from squeezect.training.crossval import _drawn
+
+    (tmp_path / "folds.json").write_text("{}")
+    run_folder.keep_folds(tmp_path, _drawn(cohort, recipe))
+    assert len(json.loads((tmp_path / "folds.json").read_text())["folds"]) == recipe.folds
+
+
+@pytest.fixture
+def stamp(recipe):
+    return {"cohort": "c", "recipe": recipe.model_dump(mode="json")}
+
+
+def test_a_claim_that_was_killed_half_way_can_be_made_again(tmp_path, stamp):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".run.json.part").write_text('{"status": "tr')
+    claim(folder, stamp)
+    for name in ("recipe.json", "environment.json"):
+        (folder / name).unlink()
+        claim(folder, stamp)
+        assert (folder / name).exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / ".thesis.tex.part").write_text("somebody else's")
+    with pytest.raises(RecipeError, match="other-run"):
+        claim(other, stamp)
+
+
+def test_every_change_of_the_environment_is_kept(tmp_path, stamp):
+    def kept():
+        return json.loads((tmp_path / "run" / "environment.json").read_text())
+
+    claim(tmp_path / "run", stamp)
+    first = kept()
+    assert first["precision"] == "float32"
+    claim(tmp_path / "run", stamp)
+    assert kept() == first
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        for _ in range(2):
+            claim(tmp_path / "run", stamp)
+    finally:
+        torch.set_num_threads(threads)
+    assert kept() == {**first, "later": [{"threads": threads + 1}]}
+    claim(tmp_path / "run", stamp)
+    assert kept() == {**first, "later": [{"threads": threads + 1}, {"threads": threads}]}

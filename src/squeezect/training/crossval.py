@@ -20,7 +20,14 @@ from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run, judged_by
-from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
+from squeezect.training.run_folder import (
+    alone,
+    claim,
+    keep_audit,
+    keep_folds,
+    write_csv,
+    write_json,
+)
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
@@ -117,7 +124,7 @@ def _divided(
     teachers: Teachers | None,
 ) -> Run:
     folds = _drawn(cohort, recipe)
-    write_json(folder / "folds.json", folds.as_dict())
+    keep_folds(folder, folds)
     lessons = _lessons(cohort, folds, teachers)
     return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
 
