@@ -3,17 +3,21 @@
 import json
 import logging
 import os
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
-from squeezect.errors import CheckpointError, RecipeError
+from squeezect.cohorts import Cohort
+from squeezect.errors import CheckpointError, CohortError, RecipeError
 from squeezect.training import cross_validate, run_folder
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, quiet_lightning, train_fold
 from squeezect.training.prepared import key_of
 from squeezect.training.progress import silent
+from squeezect.training.recipe import Turning
 from squeezect.training.run_folder import claim
+from squeezect.training.tables import judged_rows, read_judged
 
 
 class Killed(Exception):
@@ -165,6 +169,24 @@ def test_patients_are_divided_anew_while_nothing_is_trained(tmp_path, cohort, re
     assert len(json.loads((tmp_path / "folds.json").read_text())["folds"]) == recipe.folds
 
 
+def test_labels_beyond_two_classes_are_refused_before_anything_is_written(
+    cohort, recipe, store, tmp_path
+):
+    cases = [replace(c, label=2) if c.row == 9 else c for c in cohort.cases]
+    more = Cohort(tuple(cases), cohort.source)
+    with pytest.raises(CohortError, match=r"label 2 in row 9 of .*cohort\.csv") as caught:
+        run(more, recipe, store, tmp_path / "run")
+    assert caught.value.code == "more-than-two-classes"
+    assert not (tmp_path / "run").exists()
+
+
+def test_volumes_of_many_slices_are_not_turned_by_their_first(cohort, recipe, store, tmp_path):
+    with pytest.raises(RecipeError, match=r"turning.*\(32, 32, 32\).*tumbling") as caught:
+        run(cohort, recipe.model_copy(update={"turning": Turning()}), store, tmp_path / "run")
+    assert caught.value.code == "bad-recipe"
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def stamp(recipe):
     return {"cohort": "c", "recipe": recipe.model_dump(mode="json")}
@@ -205,3 +227,24 @@ def test_every_change_of_the_environment_is_kept(tmp_path, stamp):
     assert kept() == {**first, "later": [{"threads": threads + 1}]}
     claim(tmp_path / "run", stamp)
     assert kept() == {**first, "later": [{"threads": threads + 1}, {"threads": threads}]}
+
+
+def test_columns_of_the_cohort_come_back_as_they_are(cohort, tmp_path):
+    told = {5: ("007", "NA", "3"), 6: ("010", "", "")}
+    cases = [
+        replace(c, extra=dict(zip(("site", "vendor", "visits"), told[c.row], strict=True)))
+        for c in cohort.cases
+        if c.row in told
+    ]
+    few = Cohort(tuple(cases), cohort.source)
+    table = judged_rows(few, [5, 6], part="validation", fold=0, probability=[0.25, 1 / 3])
+    run_folder.write_csv(tmp_path / "validation.csv", table)
+    pd.testing.assert_frame_equal(read_judged(tmp_path / "validation.csv"), table, check_dtype=True)
+
+
+def test_a_run_writes_the_cohorts_columns_as_they_are(cohort, recipe, store, tmp_path):
+    cases = [replace(c, extra={"site": f"00{c.row % 3}"}) for c in cohort.cases]
+    quick = recipe.model_copy(update={"epochs": 1})
+    folder = run(Cohort(tuple(cases), cohort.source), quick, store, tmp_path / "run")
+    table = pd.read_csv(folder / "predictions.csv", dtype=str)
+    assert set(table["site"]) == {"000", "001", "002"}
