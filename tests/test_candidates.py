@@ -22,14 +22,16 @@ from squeezect.candidates import (
 )
 from squeezect.checkpoint import Checkpoint
 from squeezect.cohorts.layouts import read_patch_lists
-from squeezect.errors import CheckpointError, CohortError, PreparationError
+from squeezect.errors import CheckpointError, CohortError, PreparationError, RecipeError
 from squeezect.models import create_model
+from squeezect.preparation import Preparation
 from squeezect.publishing.scores import score_weights
 from squeezect.reading import read_scan
 from squeezect.scan import Grid, Scan
 from squeezect.training import Recipe, train_on_patches
 from squeezect.training.auditing import audit_cohort, audit_patches
-from squeezect.training.recipe import Turning
+from squeezect.training.candidates import require_done
+from squeezect.training.recipe import Augmentation, Insertion, Turning
 from squeezect.training.turning import turn
 
 
@@ -162,6 +164,39 @@ def test_an_interrupted_training_says_so_and_can_be_interrupted_again(folder, re
         train_on_patches(read_patch_lists(folder), recipe, tmp_path / "run", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert (tmp_path / "run" / "fold-0" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tune_fraction": 0.2, "patience": 3}, "for tune_fraction, patience, not"),
+        ({"balanced_sampling": True}, "balanced_sampling"),
+        ({"augmentation": Augmentation()}, "augmentation"),
+        ({"insertion": Insertion(pointing=0)}, "insertion"),
+        ({"views": 4}, "views = 4"),
+        ({"preparation": Preparation(crop="lungs")}, "preparation"),
+    ],
+)
+def test_what_is_not_done_on_patches_is_refused(folder, recipe, tmp_path, changes, said):
+    with pytest.raises(RecipeError, match=f"{said}.*--recipe nodule") as caught:
+        train_on_patches(
+            read_patch_lists(folder), recipe.model_copy(update=changes), tmp_path / "run"
+        )
+    assert caught.value.code == "not-on-patches"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["nodule", "compare-patches"])
+def test_shipped_recipes_for_patches_ask_for_nothing_else(name):
+    require_done(Recipe.load(name))
+
+
+def test_patches_of_more_than_two_classes_are_refused(folder, recipe, tmp_path):
+    lines = (folder / "train.txt").read_text().replace("image_4.png 0", "image_4.png 2")
+    (folder / "train.txt").write_text(lines)
+    with pytest.raises(CohortError, match="label 2 in row 5") as caught:
+        train_on_patches(read_patch_lists(folder), recipe, tmp_path / "run")
+    assert caught.value.code == "more-than-two-classes"
 
 
 def test_patches_on_both_lists_are_refused_before_training_unless_allowed(folder, recipe, tmp_path):

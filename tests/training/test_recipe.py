@@ -45,6 +45,48 @@ def test_wrong_recipes_are_refused(tmp_path, text, said):
     assert said in str(caught.value)
 
 
+TAUGHT = """
+model = "squeezenet-nodule"
+model_options = { outlines = true }
+tune_fraction = 0
+teaching = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TAUGHT + "augmentation = {}\nmixup = 0.2", "augmentation, mixup undone"),
+        (TAUGHT + "insertion = { pointing = 0 }", "insertion undone"),
+        (TAUGHT + "turning = {}", "tumbling"),
+        ("mixup = 0.2\ninsertion = {}", "no pointing under mixup"),
+        ("turning = {}\ninsertion = {}", "no pointing under turning"),
+        ("tumbling = {}\ninsertion = { pointing = 1 }", "no pointing under tumbling"),
+    ],
+)
+def test_fields_that_cancel_each_other_are_refused(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match="bad-recipe") as caught:
+        Recipe.load(path)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TAUGHT + "tumbling = {}",
+        "mixup = 0.2\naugmentation = {}\ninsertion = { pointing = 0 }",
+        "tumbling = {}\ninsertion = { pointing = 0 }",
+        "turning = {}\nmixup = 0.2",
+    ],
+)
+def test_fields_that_go_together_are_taken(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    assert Recipe.load(path)
+
+
 def test_unknown_recipes_are_answered_with_the_known_ones(tmp_path):
     with pytest.raises(RecipeError, match="demo, malignancy, modern, nodule, paper"):
         Recipe.load("best")

@@ -9,7 +9,9 @@ import pandas as pd
 from squeezect.candidates import Patches, read_patches, score_patches
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
+from squeezect.errors import Code, RecipeError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.preparation import Preparation
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_patches
 from squeezect.training.crossval import TARGET_SENSITIVITY
@@ -21,9 +23,16 @@ from squeezect.training.recipe import Recipe
 from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
+from squeezect.training.tables import require_two_classes
 from squeezect.training.watch import Watch
 
 VIEWS = 8
+
+NOT_ON_PATCHES = Code(
+    "not-on-patches",
+    "A recipe asks for what is not done on lists of patches.",
+    "train with --recipe nodule, or take these fields out of the recipe",
+)
 
 
 def train_on_patches(
@@ -53,11 +62,14 @@ def train_on_patches(
         The run folder.
 
     Raises:
-        CohortError: `unreadable-patch`; `leak`, if the parts share a patient, a file, a place in
-            a scan or equal pictures.
-        RecipeError: `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`, `all-frozen`.
-        CheckpointError: `weights-do-not-fit`.
+        CohortError: `unreadable-patch`; `more-than-two-classes`; `leak`, if the parts share a
+            patient, a file, a place in a scan or equal pictures.
+        RecipeError: `not-on-patches`; `other-run`, `run-in-use`; `source-saw-judged`,
+            `unknown-layer`, `all-frozen`; `training-diverged`.
+        CheckpointError: `weights-do-not-fit`; `resume-damaged`.
     """
+    require_two_classes(cohort)
+    require_done(recipe)
     rehearse(recipe, source)
     stamp = {
         "cohort": cohort.digest,
@@ -79,6 +91,32 @@ def train_on_patches(
         probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
         _finish(folder, judged, probability, stamp)
     return folder
+
+
+def require_done(recipe: Recipe) -> None:
+    """Refuse what the card would claim and nobody did.
+
+    Raises:
+        RecipeError: `not-on-patches`, with all such fields.
+    """
+    how = recipe.preparation
+    idle = {
+        # Patches come prepared; a recipe that says nothing of it has the default.
+        "preparation": how != Preparation() and not how.cuts_patches,
+        "tune_fraction": recipe.tune_fraction > 0,
+        "patience": recipe.patience > 0,
+        "balanced_sampling": recipe.balanced_sampling,
+        "augmentation": recipe.augmentation is not None,
+        "insertion": recipe.insertion is not None,
+        "teaching": recipe.teaching is not None,
+        "pseudo": recipe.pseudo is not None,
+        f"views = {recipe.views}": recipe.views
+        not in (Recipe.model_fields["views"].default, VIEWS),
+    }
+    fields = [name for name, there in idle.items() if there]
+    if fields:
+        what = f"recipe {recipe.name} asks for {', '.join(fields)}, not done on lists of patches"
+        raise RecipeError(NOT_ON_PATCHES, what)
 
 
 def _train(

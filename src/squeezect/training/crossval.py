@@ -12,19 +12,26 @@ import pandas as pd
 from squeezect import __version__
 from squeezect.checkpoint import CARD_FILE, Ancestor, Card, Checkpoint
 from squeezect.cohorts import Cohort, Folds, make_folds
-from squeezect.errors import Code, PreparationError, SqueezeCTError
+from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress, silent
-from squeezect.training.recipe import Recipe
+from squeezect.training.recipe import BAD_RECIPE, Recipe
 from squeezect.training.run import Run, judged_by
-from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
+from squeezect.training.run_folder import (
+    alone,
+    claim,
+    keep_audit,
+    keep_folds,
+    write_csv,
+    write_json,
+)
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
-from squeezect.training.tables import judged_rows
+from squeezect.training.tables import judged_rows, read_judged, require_two_classes
 from squeezect.training.teachers import Lesson, Teachers
 
 __all__ = [
@@ -85,11 +92,11 @@ def cross_validate(  # noqa: PLR0913
         The run folder.
 
     Raises:
-        CohortError: too few patients for the folds; `leak`, if parts share a patient, a series, a
-            file or copies of a volume.
-        RecipeError: `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`, `all-frozen`;
-            `no-honest-teacher`.
-        CheckpointError: `weights-do-not-fit`.
+        CohortError: too few patients for the folds; `more-than-two-classes`; `leak`, if parts share
+            a patient, a series, a file or copies of a volume.
+        RecipeError: `bad-recipe`; `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`,
+            `all-frozen`; `no-honest-teacher`; `training-diverged`.
+        CheckpointError: `weights-do-not-fit`; `resume-damaged`.
         PreparationError: `unprepared-scans`.
     """
     _rehearse(cohort, recipe, source, teachers)
@@ -117,7 +124,7 @@ def _divided(
     teachers: Teachers | None,
 ) -> Run:
     folds = _drawn(cohort, recipe)
-    write_json(folder / "folds.json", folds.as_dict())
+    keep_folds(folder, folds)
     lessons = _lessons(cohort, folds, teachers)
     return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
 
@@ -126,12 +133,22 @@ def _rehearse(
     cohort: Cohort, recipe: Recipe, source: Source | None, teachers: Teachers | None
 ) -> None:
     """Refuse before anything is written what could not be trained."""
+    require_two_classes(cohort)
+    _require_flat(recipe)
     drawn = _drawn(cohort, recipe)
     if source is not None:
         for k in range(recipe.folds):
             source.donor(k, judged_by(drawn, k))
     rehearse(recipe, source)
     _lessons(cohort, drawn, teachers)
+
+
+def _require_flat(recipe: Recipe) -> None:
+    """Refuse to turn volumes of many slices, of which turning sees the first alone."""
+    size = recipe.preparation.size
+    if recipe.turning and size[0] > 1:
+        what = f"recipe {recipe.name} has [turning] for volumes of {size} voxels [z, y, x]"
+        raise RecipeError(BAD_RECIPE, what, remedy="use [tumbling], or prepare one slice")
 
 
 def _stamp(
@@ -262,7 +279,7 @@ def _predict(run: Run, progress: Progress) -> pd.DataFrame:
     test = run.part(run.folds.test)
     for k in range(run.recipe.folds):
         folder = run.folder / f"fold-{k}"
-        tables.append(pd.read_csv(folder / "validation.csv"))
+        tables.append(read_judged(folder / "validation.csv"))
         if run.folds.test:
             progress("testing", k, run.recipe.folds, "networks on the test part")
             model = Checkpoint.load(folder).build()

@@ -1,6 +1,8 @@
 """One fold: train a fresh network on its training part, keep what did best on its tuning part."""
 
 import logging
+import os
+import pickle
 import signal
 import threading
 import warnings
@@ -15,6 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from squeezect.candidates import mean_view
+from squeezect.errors import CheckpointError, Code
 from squeezect.memory import keep_freed_memory
 from squeezect.models import Classifier
 from squeezect.nodules import Bank
@@ -25,9 +28,15 @@ from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
 from squeezect.training.teaching import Lore, TaughtVolumes
-from squeezect.training.watch import Watch
+from squeezect.training.watch import Finite, Watch
 
 RESUME_FILE = "last.ckpt"
+
+BAD_RESUME = Code(
+    "resume-damaged",
+    "What a killed training needs to go on is damaged.",
+    "delete the file; the fold then begins again",
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +170,29 @@ class Resume(TrainerCheckpoint):
         """Write it beside the old one first: a kill in between leaves that."""
         part = self.file.with_suffix(".part")
         trainer.save_checkpoint(part)
+        # A rename may reach the disk before the bytes do, and a power cut come in between.
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
         part.replace(self.file)
+
+
+def resume_point(folder: Path) -> Path | None:
+    """The file of `folder` that a killed training goes on from; None if there is none.
+
+    Raises:
+        CheckpointError: `resume-damaged`, if the trainer could not read it.
+    """
+    last = folder / RESUME_FILE
+    if not last.exists():
+        return None
+    try:
+        found = torch.load(last, map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(BAD_RESUME, f"cannot read {last}: {first}") from error
+    if not (isinstance(found, dict) and {"state_dict", "callbacks", "loops"} <= found.keys()):
+        raise CheckpointError(BAD_RESUME, f"{last} is no checkpoint of a training")
+    return last
 
 
 def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> None:
@@ -174,17 +205,20 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
         tuning: batches that choose the epoch, or None.
 
     Raises:
+        CheckpointError: `resume-damaged`.
+        RecipeError: `training-diverged`.
         KeyboardInterrupt: it was interrupted; what is finished is kept.
     """
     keep_freed_memory()
     recipe, folder = task.recipe, watch.folder
+    last = resume_point(folder)
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
             accelerator="auto",
             devices=1,
             precision="bf16-mixed" if precision_of(recipe) == "bfloat16" else "32-true",
-            callbacks=[watch, Resume(folder)],
+            callbacks=[watch, Finite(watch), Resume(folder)],
             logger=TensorBoardLogger(folder, name=None, version="curves"),
             num_sanity_val_steps=0,
             enable_progress_bar=False,
@@ -192,13 +226,12 @@ def fit(task: Task, watch: Watch, learning: Batches, tuning: Batches | None) -> 
             use_distributed_sampler=False,
             log_every_n_steps=10**9,
         )
-        last = folder / RESUME_FILE
         with _interruptible():
             trainer.fit(
                 task,
                 learning,
                 tuning,
-                ckpt_path=last if last.exists() else None,
+                ckpt_path=last,
                 weights_only=True,
             )
 
@@ -242,8 +275,10 @@ def quiet_lightning() -> Iterator[None]:
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level
     logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        yield
-    logger.setLevel(before)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -244,6 +244,26 @@ class Recipe(BaseModel):
                 raise ValueError(f"[teaching] needs model_options.{name} = {value}")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_cancels(self) -> Self:
+        """Refuse two fields of which one would undo or mislead the other without a word."""
+        moves = ("turning", "tumbling")
+        on = {name for name in ("augmentation", "insertion", *moves) if getattr(self, name)}
+        on |= {"mixup"} if self.mixup else set()
+        if self.teaching and (idle := sorted(on & {"augmentation", "insertion", "mixup"})):
+            raise ValueError(
+                f"[teaching] leaves {', '.join(idle)} undone: take out one or the other"
+            )
+        if self.teaching and self.teaching.outline_weight and "turning" in on:
+            raise ValueError("[turning] would blur the outlines of [teaching]: use [tumbling]")
+        if self.insertion and self.insertion.pointing and (lost := sorted(on & {"mixup", *moves})):
+            # Turning and tumbling move a nodule but not its mark; mixing leaves no mark at all.
+            names = ", ".join(lost)
+            raise ValueError(
+                f"no pointing under {names}: set insertion.pointing to 0 or take it out"
+            )
+        return self
+
     @classmethod
     def load(cls, name: str | Path, **changes: object) -> Self:
         """A shipped recipe by name, or a TOML file by path, with fields changed if asked.

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from squeezect import __version__
 from squeezect.checkpoint import write_atomically
-from squeezect.cohorts import Audit
+from squeezect.cohorts import Audit, Folds
 from squeezect.errors import Code, RecipeError
 from squeezect.training.recipe import Recipe
 
@@ -31,6 +31,7 @@ IN_USE = Code(
     "wait for it to end, or name another folder with --out",
 )
 LOCK = ".lock"
+ENVIRONMENT = "environment.json"
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def claim(folder: Path, stamp: Mapping[str, object]) -> None:
-    """Write who owns the folder, or check that this run does."""
+    """Write who owns the folder, or check that this run does; note where it is worked on."""
     path = folder / "run.json"
     if path.exists():
         found = json.loads(path.read_text("utf-8"))
@@ -66,13 +67,66 @@ def claim(folder: Path, stamp: Mapping[str, object]) -> None:
         differing = [key for key in stamp if found.get(key) != stamp[key]]
         if differing:
             raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
+    else:
+        # What is half written under the claim's own name was killed before it claimed anything.
+        scratch = folder / f".{path.name}.part"
+        if folder.exists() and any(found != scratch for found in folder.iterdir()):
+            raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"status": "training", "version": __version__, **stamp})
+    if not (folder / "recipe.json").exists():
+        write_json(folder / "recipe.json", stamp["recipe"])
+    _note_environment(folder / ENVIRONMENT, environment(stamp["recipe"]))
+
+
+def _note_environment(path: Path, now: Mapping[str, object]) -> None:
+    """Write where a run was begun; where it is gone on with, append what is different there."""
+    if not path.exists():
+        write_json(path, now)
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"status": "training", "version": __version__, **stamp})
-    write_json(folder / "environment.json", environment())
-    write_json(folder / "recipe.json", stamp["recipe"])
+    kept = json.loads(path.read_text("utf-8"))
+    later = kept.pop("later", [])
+    last = dict(kept)
+    for changes in later:
+        last |= changes
+    changed = {name: value for name, value in now.items() if last.get(name) != value}
+    if changed:
+        write_json(path, {**kept, "later": [*later, changed]})
+
+
+def keep_folds(folder: Path, folds: Folds) -> None:
+    """Write who is in which part, or check that it is what the run's folds were trained on.
+
+    A scan that could not be read when the run began, and can be now, moves everybody else.
+
+    Raises:
+        RecipeError: `other-run`.
+    """
+    path = folder / "folds.json"
+    # Before the first fold nothing depends on the division.
+    if not (path.exists() and any(folder.glob("fold-*"))):
+        write_json(path, folds.as_dict())
+        return
+    before, now = json.loads(path.read_text("utf-8")), json.loads(json.dumps(folds.as_dict()))
+    if before == now:
+        return
+    was, has = ({int(row) for row in drawn["patients"]} for drawn in (before, now))
+    told = [
+        f"row{'s' if len(rows) > 1 else ''} {_listed(rows)} {said}"
+        for rows, said in ((has - was, "can be read now"), (was - has, "cannot be read any more"))
+        if rows
+    ]
+    why = " and ".join(told) or "patients are divided otherwise now"
+    raise RecipeError(
+        OTHER_RUN,
+        f"folder {folder} holds a run whose folds were drawn from other cases: {why}",
+        remedy="name another folder with --out, or put the scans back as they were",
+    )
+
+
+def _listed(rows: Iterable[int]) -> str:
+    first = sorted(rows)
+    return ", ".join(map(str, first[:3])) + (" ..." if len(first) > 3 else "")
 
 
 def _with_defaults(recipe: object) -> object:
@@ -83,8 +137,8 @@ def _with_defaults(recipe: object) -> object:
         return recipe
 
 
-def environment() -> dict[str, object]:
-    """Versions and hardware that a result depends on."""
+def environment(recipe: object) -> dict[str, object]:
+    """Versions and hardware that a result depends on, and the precision that a recipe has on it."""
     packages = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "zarr", "pydicom")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -93,9 +147,20 @@ def environment() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "precision": _precision(recipe),
         "gpus": gpus,
         **{name: version(name) for name in packages},
     }
+
+
+def _precision(recipe: object) -> str | None:
+    """What ``auto`` means here; None where the recipe is of another version."""
+    from squeezect.training.fold import precision_of
+
+    try:
+        return precision_of(Recipe.model_validate(recipe))
+    except ValidationError:
+        return None
 
 
 def keep_audit(

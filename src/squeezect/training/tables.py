@@ -1,12 +1,21 @@
 """The table of a run's answers."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from squeezect.cohorts import Case, Cohort
+from squeezect.errors import Code, CohortError
 from squeezect.scan import pseudonym
+
+MORE_CLASSES = Code(
+    "more-than-two-classes",
+    "A cohort to train on has labels other than 0 and 1.",
+    "label what is looked for 1 and everything else 0, or leave the row out",
+)
 
 
 def judged_rows(
@@ -38,6 +47,25 @@ def judged_rows(
         for name in extras
     }
     return pd.DataFrame({**own, **more})
+
+
+def read_judged(path: Path) -> pd.DataFrame:
+    """A table of `judged_rows` from its file; the cohort's own columns stay the text they are."""
+    own = {"row": "int64", "fold": "int64", "label": "int64", "probability": "float64"}
+    kinds: defaultdict[str, str] = defaultdict(lambda: "str", own)
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False)
+
+
+def require_two_classes(cohort: Cohort) -> None:
+    """Refuse labels that the loss and the scores have no place for.
+
+    Raises:
+        CohortError: `more-than-two-classes`.
+    """
+    for case in cohort.labelled:
+        if case.label not in (0, 1):
+            where = f"row {case.row} of {cohort.source}"
+            raise CohortError(MORE_CLASSES, f"label {case.label} in {where}, expected 0 or 1")
 
 
 def _known_diameter(case: Case) -> dict[str, str]:

@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
 from squeezect.checkpoint import write_atomically
+from squeezect.errors import Code, RecipeError
 from squeezect.training.lightning import lightning
 from squeezect.training.module import Batch, Task
 from squeezect.training.progress import Progress
@@ -27,6 +28,12 @@ COLUMNS = (
     "seconds",
 )
 HISTORY_FILE = "history.csv"
+
+DIVERGED = Code(
+    "training-diverged",
+    "The loss of a training is not a number any more.",
+    "lower the learning rate or set gradient_clip, and train into another folder",
+)
 
 
 class Watch(lightning.Callback):
@@ -69,6 +76,18 @@ class Watch(lightning.Callback):
         self.best_loss = float(state["best_loss"])
         self.best_epoch = int(state["best_epoch"])
         self.best = dict(state["best"])
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Leave at once if the killed run had stopped: the trainer's checkpoint does not say so."""
+        task: Task = pl_module
+        if self._exhausted(task.recipe.patience):
+            trainer.should_stop = True
+
+    def _exhausted(self, patience: int) -> bool:
+        """Whether the last epoch is `patience` epochs past the best; follows from the history."""
+        if not (patience and self.rows):
+            return False
+        return int(self.rows[-1]["epoch"]) - self.best_epoch >= patience
 
     def on_train_batch_start(
         self, _trainer: object, _module: object, _batch: object, batch_idx: int
@@ -133,8 +152,7 @@ class Watch(lightning.Callback):
 
     def _judge(self, trainer: lightning.Trainer, task: Task, loss: float | None) -> None:
         if loss is not None and not loss < self.best_loss:
-            patience = task.recipe.patience
-            if patience and trainer.current_epoch - self.best_epoch >= patience:
+            if self._exhausted(task.recipe.patience):
                 trainer.should_stop = True
             return
         self.best_loss = float("inf") if loss is None else loss
@@ -159,3 +177,28 @@ class Watch(lightning.Callback):
             if "tune_auc" in last:
                 note += f"  tuning AUC {last['tune_auc']:.2f}"
         self.progress(self.stage, round(done * 100), total * 100, note)
+
+
+class Finite(lightning.Callback):
+    """Ends a training whose loss is no number: no later epoch mends its weights.
+
+    Comes after the watch, and before anything is kept of the epoch.
+
+    Args:
+        watch: keeps the history.
+
+    Raises:
+        RecipeError: `training-diverged`.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _module: object) -> None:
+        """Look at the losses of the epoch."""
+        row = self.watch.rows[-1]
+        for part in ("train_loss", "tune_loss"):
+            if not np.isfinite(row.get(part, 0.0)):
+                epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+                what = f"{part} is {row[part]} in {epoch} ({self.watch.folder}/{HISTORY_FILE})"
+                raise RecipeError(DIVERGED, what)
