@@ -17,12 +17,11 @@ from squeezect.nodules.inserting import blended
 from squeezect.nodules.shape import body_of, radii_mm, render
 from squeezect.scan import Shape, Triple
 from squeezect.training.augmentation import VolumeArray
+from squeezect.training.painting import paint
 from squeezect.training.recipe import Insertion
 
 LUNG_HU = (-960.0, -500.0)
 TRIES = 400
-EDGE_VOXELS = 1.2
-"""Width of a nodule's edge: what area averaging onto the grid leaves of a sharp one."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,15 @@ def insert_nodule(
         return _insert_real(
             values, bank, diameter, voxel_mm=voxel_mm, window_hu=window_hu, random=random
         )
-    radii = diameter / 2 * random.uniform(0.85, 1.15, 3) / spacing
+    stretch = random.uniform(0.85, 1.15, 3)
+    radii = diameter / 2 * stretch / stretch.prod() ** (1 / 3) / spacing
     centre = _place(values, radii, window_hu=window_hu, random=random)
     if centre is None:
         return values, None
     low, high = window_hu
     density = (random.uniform(*how.density_hu) - low) / (high - low)
     result = values.copy()
-    _paint(result, centre, radii, density=density, random=random)
+    paint(result, centre, radii, density=density, random=random)
     at = tuple(float(v) for v in centre)
     size = tuple(float(v) for v in radii)
     return result, Mark((at[0], at[1], at[2]), (size[0], size[1], size[2]))
@@ -155,33 +155,3 @@ def _place(
             centre: npt.NDArray[np.float64] = corner + reach + random.uniform(-0.5, 0.5, 3)
             return centre
     return None
-
-
-def _paint(
-    values: VolumeArray,
-    centre: npt.NDArray[np.float64],
-    radii: npt.NDArray[np.float64],
-    *,
-    density: float,
-    random: np.random.Generator,
-) -> None:
-    reach = np.ceil(radii * 1.3 + 1).astype(int)
-    start = np.maximum(np.floor(centre).astype(int) - reach, 0)
-    stop = np.minimum(np.floor(centre).astype(int) + reach + 2, values.shape)
-    axes = [
-        (np.arange(a, b) - c) / r for a, b, c, r in zip(start, stop, centre, radii, strict=True)
-    ]
-    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    radius = np.sqrt(z**2 + y**2 + x**2)
-    surface = np.ones_like(radius)
-    for waves in (2, 3, 4):
-        # Bumps along three random directions make it lobulated rather than round.
-        a, b, c = random.normal(0, 1, 3)
-        along = (a * z + b * y + c * x) / (np.sqrt(a * a + b * b + c * c) * radius + 1e-6)
-        amount = random.uniform(0, 0.12)
-        surface += amount * np.cos(waves * np.arccos(along.clip(-1, 1)) + random.uniform(0, 6.3))
-    depth = (surface - radius) * radii.mean()
-    share = np.clip(0.5 + depth / EDGE_VOXELS, 0, 1)
-    box = values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    # A vessel that runs through it is not dimmed by a nodule of lower density.
-    box += (share * np.maximum(density - box, 0)).astype(np.float32)
