@@ -21,7 +21,7 @@ from squeezect.scan import Triple
 
 FORMAT = "squeezect-nodules-1"
 SEARCH = 1.25
-"""A nodule is resized by at most about this factor to have the size asked for."""
+"""A nodule is resized by less than this to have the size asked for, where enough are near."""
 FEWEST = 8
 """Where fewer nodules than this are near the size asked for, the nearest ones are drawn from."""
 
