@@ -23,6 +23,7 @@ def lobed():
         lobes = 1 + 0.15 * np.cos(3 * np.arccos((at @ aim / (away + 1e-6)).clip(-4, 4) / 4))
         mask = away < lobes
         hu = np.where(mask, 40 - 60 * away, -860) + random.normal(0, 15, mask.shape)
-        return Nodule(hu.astype(np.int16), mask, spacing_mm, f"n{number}", f"{patient}{number}")
+        names = (f"n{number}", f"{patient}{number}", f"s{number}")
+        return Nodule(hu.astype(np.int16), mask, spacing_mm, *names)
 
     return make

@@ -25,11 +25,8 @@ def test_a_bank_comes_back_from_disk_to_the_bit(bank, tmp_path):
     for one, other in zip(bank.nodules, again.nodules, strict=True):
         assert np.array_equal(one.hu, other.hu)
         assert np.array_equal(one.mask, other.mask)
-        assert (one.name, one.patient, one.spacing_mm) == (
-            other.name,
-            other.patient,
-            other.spacing_mm,
-        )
+        for fact in ("name", "patient", "series", "spacing_mm"):
+            assert getattr(one, fact) == getattr(other, fact)
 
 
 def test_the_same_bank_is_the_same_file(bank, tmp_path):
@@ -119,8 +116,10 @@ def test_a_folder_of_crops_becomes_a_bank_without_names(lobed, tmp_path):
         cut = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         assert np.array_equal(made.hu, nodule.hu[cut])
         assert made.patient == pseudonym(f"P{number}")
+        assert made.series == pseudonym(f"1.2.3.4.5.6.{number}")
     path = bank.save(tmp_path / "bank.safetensors")
     assert b"P1" not in path.read_bytes()[:2000]
+    assert b"1.2.3" not in path.read_bytes()[:2000]
 
 
 def test_crops_without_masks_are_refused(lobed, tmp_path):

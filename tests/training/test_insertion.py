@@ -52,17 +52,29 @@ def test_a_nodule_changes_the_lung_around_its_mark_and_nothing_else(chest, seed)
     assert values[middle] > (-300 + 1000) / 1400
 
 
-@given(diameter=st.floats(12, 30), seed=st.integers(0, 100))
+@pytest.mark.parametrize("voxel_mm", [1.5, 2.8, 4.5, (4.5, 1.5, 2.8)])
+@given(diameter=st.floats(4, 30), seed=st.integers(0, 10_000))
 @settings(max_examples=30)
-def test_its_volume_is_that_of_its_diameter(chest, diameter, seed):
-    values, mark = insert(
-        chest, seed, diameter_mm=(diameter, diameter + 1e-6), density_hu=(399, 400)
-    )
+def test_a_painted_nodule_has_the_volume_of_its_diameter_and_lies_at_its_mark(
+    voxel_mm, diameter, seed
+):
+    spacing = voxel_mm if isinstance(voxel_mm, tuple) else (voxel_mm,) * 3
+    lung = np.full((64, 64, 64), 0.1, np.float32)
+    how = Insertion(diameter_mm=(diameter, diameter + 1e-6), density_hu=(399, 400))
+    random = np.random.default_rng(seed)
+    values, mark = insert_nodule(lung, how, voxel_mm=spacing, window_hu=WINDOW, random=random)
     assert mark is not None
-    # In a volume of pure lung each voxel's gain is its share of nodule.
-    share = ((values - chest.values) / (1 - chest.values)).clip(0, 1)
-    volume = share.sum() * np.prod(chest.grid.spacing_mm)
-    assert 0.5 < volume / (np.pi / 6 * diameter**3) < 2.2
+    # In pure lung each voxel's gain is its share of nodule.
+    share = (values - 0.1) / 0.9
+    ball = np.pi / 6 * diameter**3
+    if min(*mark.centre, 63 - max(mark.centre)) > 1.4 * max(mark.radii) + 1:
+        assert share.sum() * np.prod(spacing) == pytest.approx(ball, rel=0.05)
+        sides = [share.sum(others) for others in ((1, 2), (0, 2), (0, 1))]
+        centre = [side @ np.arange(64) / share.sum() for side in sides]
+        assert np.abs(np.subtract(centre, mark.centre)).max() < 0.25 * max(mark.radii) + 0.1
+    assert np.prod(np.array(mark.radii) * spacing) == pytest.approx((diameter / 2) ** 3, rel=1e-5)
+    # One voxel cannot hold more nodule than there is.
+    assert share.max() <= min(1.0, 1.1 * ball / np.prod(spacing)) + 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +129,11 @@ def test_a_share_of_the_inserted_nodules_is_painted(chest, bank):
     assert painted.shape == inserted(0.0, 4).shape
 
 
-def test_a_recipe_opens_its_bank_without_the_patients_left_out(bank, tmp_path):
+def test_a_recipe_opens_its_bank(bank, tmp_path):
     path = bank.save(tmp_path / "bank.safetensors")
-    opened = open_bank(Insertion(bank=str(path)), without={"p2", "p4"})
-    assert [n.patient for n in opened.nodules] == ["p0", "p1", "p3", "p5"]
+    assert [n.patient for n in open_bank(Insertion(bank=str(path))).nodules] == [
+        f"p{i}" for i in range(6)
+    ]
     assert open_bank(Insertion()) is None
     assert open_bank(None) is None
 

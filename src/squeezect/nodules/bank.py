@@ -21,7 +21,7 @@ from squeezect.scan import Triple
 
 FORMAT = "squeezect-nodules-1"
 SEARCH = 1.25
-"""A nodule is resized by at most about this factor to have the size asked for."""
+"""A nodule is resized by less than this to have the size asked for, where enough are near."""
 FEWEST = 8
 """Where fewer nodules than this are near the size asked for, the nearest ones are drawn from."""
 
@@ -47,6 +47,7 @@ class Nodule:
         spacing_mm: along [z, y, x].
         name: pseudonym of the nodule.
         patient: pseudonym of the patient.
+        series: pseudonym of the series that it was cut from; "" if unknown.
     """
 
     hu: npt.NDArray[np.int16]
@@ -54,6 +55,7 @@ class Nodule:
     spacing_mm: Triple
     name: str = ""
     patient: str = ""
+    series: str = ""
 
     @property
     def volume_mm3(self) -> float:
@@ -74,6 +76,7 @@ class _Row(BaseModel):
     name: str
     patient: str
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    series: str = ""
 
 
 class _Header(BaseModel):
@@ -131,9 +134,14 @@ class Bank:
         nodule = self.nodules[int(random.choice(near))]
         return nodule, diameter_mm / nodule.diameter_mm
 
-    def without(self, patients: Collection[str]) -> Self:
-        """The bank without the nodules of some patients, named by their pseudonyms."""
-        left_out = set(patients)
+    def without(self, names: Collection[str]) -> Self:
+        """The bank without the nodules of some patients or series, named by their pseudonyms.
+
+        Of a patient with a nodule in one of these series, no nodule is kept.
+        """
+        left_out = set(names)
+        # A data set may call a patient by the series, another one by a name: both are told here.
+        left_out |= {n.patient for n in self.nodules if n.series and n.series in left_out}
         kept = tuple(n for n in self.nodules if n.patient not in left_out)
         return type(self)(kept, self.source)
 
@@ -162,7 +170,8 @@ class Bank:
             arrays[f"hu.{number}"] = np.ascontiguousarray(nodule.hu)
             arrays[f"mask.{number}"] = np.ascontiguousarray(nodule.mask.astype(np.uint8))
         rows = tuple(
-            _Row(name=n.name, patient=n.patient, spacing_mm=n.spacing_mm) for n in self.nodules
+            _Row(name=n.name, patient=n.patient, spacing_mm=n.spacing_mm, series=n.series)
+            for n in self.nodules
         )
         header = _Header(source=self.source, nodules=rows)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,5 +218,5 @@ def _checked(
         sound = hu.dtype == np.int16 and hu.ndim == 3 and mask.shape == hu.shape and mask.any()
         if not sound:
             raise PreparationError(BAD_BANK, f"nodule {row.name} of bank {path} has no mask or HU")
-        nodules.append(Nodule(hu, mask > 0, row.spacing_mm, row.name, row.patient))
+        nodules.append(Nodule(hu, mask > 0, row.spacing_mm, row.name, row.patient, row.series))
     return tuple(nodules)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from squeezect.cohorts.layouts.crops import read_nodule_crops
 from squeezect.errors import Code, CohortError
 from squeezect.nodules.bank import Bank, Nodule
+from squeezect.nodules.naming import series_of
 from squeezect.reading import read_scan
 from squeezect.scan import pseudonym
 
@@ -58,7 +59,8 @@ def build_bank(
         whole = hu.clip(-1024, 3071)
         inside = mask > 0
         box = _around(inside)
-        nodules.append(Nodule(whole[box], inside[box], spacing, name, pseudonym(case.patient)))
+        who, series = pseudonym(case.patient), series_of(case)
+        nodules.append(Nodule(whole[box], inside[box], spacing, name, who, series))
     if progress is not None:
         progress(len(nodules), len(nodules))
     return Bank(tuple(nodules), source)

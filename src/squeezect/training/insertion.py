@@ -6,23 +6,34 @@ can be told which cells of its map are to rise. The paper names the unbalanced p
 cause of its failure. Nodules are painted, or drawn from a bank of real ones.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from squeezect.cohorts import Case
+from squeezect.errors import Code, RecipeError
 from squeezect.nodules import Bank, random_pose
 from squeezect.nodules.inserting import blended
+from squeezect.nodules.naming import names_person, series_of
 from squeezect.nodules.shape import body_of, radii_mm, render
-from squeezect.scan import Shape, Triple
+from squeezect.scan import Shape, Triple, pseudonym
 from squeezect.training.augmentation import VolumeArray
+from squeezect.training.painting import paint
 from squeezect.training.recipe import Insertion
 
 LUNG_HU = (-960.0, -500.0)
 TRIES = 400
-EDGE_VOXELS = 1.2
-"""Width of a nodule's edge: what area averaging onto the grid leaves of a sharp one."""
+
+BANK_NAMES_NOBODY = Code(
+    "bank-names-nobody",
+    "Nodules of the bank may be of patients who judge: one side names series only, the other "
+    "patients only.",
+    "build the bank again with squeezect nodule-bank from a table with patient_id and seriesuid, "
+    "or name the cohort's patients and series",
+)
 
 
 @dataclass(frozen=True)
@@ -77,30 +88,63 @@ def insert_nodule(
         return _insert_real(
             values, bank, diameter, voxel_mm=voxel_mm, window_hu=window_hu, random=random
         )
-    radii = diameter / 2 * random.uniform(0.85, 1.15, 3) / spacing
+    stretch = random.uniform(0.85, 1.15, 3)
+    radii = diameter / 2 * stretch / stretch.prod() ** (1 / 3) / spacing
     centre = _place(values, radii, window_hu=window_hu, random=random)
     if centre is None:
         return values, None
     low, high = window_hu
     density = (random.uniform(*how.density_hu) - low) / (high - low)
     result = values.copy()
-    _paint(result, centre, radii, density=density, random=random)
+    paint(result, centre, radii, density=density, random=random)
     at = tuple(float(v) for v in centre)
     size = tuple(float(v) for v in radii)
     return result, Mark((at[0], at[1], at[2]), (size[0], size[1], size[2]))
 
 
-def open_bank(how: Insertion | None, *, without: Collection[str] = ()) -> Bank | None:
-    """The bank that a recipe names, without the nodules of some patients.
+def open_bank(how: Insertion | None, *, judged: Sequence[Case] = ()) -> Bank | None:
+    """The bank that a recipe names, without the nodules of some cases' patients and series.
 
     Args:
         how: the recipe's insertion.
-        without: pseudonyms of patients to leave out.
+        judged: cases that a network is judged or tuned on.
 
     Raises:
         PreparationError: `bad-nodule-bank`.
+        RecipeError: `bank-names-nobody`, with rows, where names cannot tell whose a nodule is.
     """
-    return Bank.load(how.bank).without(without) if how is not None and how.bank else None
+    if how is None or not how.bank:
+        return None
+    bank = Bank.load(how.bank)
+    # Tables of candidates have hundreds of rows about one scan.
+    scans = [*{(case.patient, case.series): case for case in reversed(judged)}.values()]
+    _check_names(bank, scans, Path(how.bank).name)
+    # A bank may know by the series whom the cohort knows by name, and the other way round.
+    names = {name for case in scans for name in (pseudonym(case.patient), series_of(case))}
+    return bank.without(names - {""})
+
+
+def _check_names(bank: Bank, judged: Sequence[Case], file: str) -> None:
+    """Refuse where a nodule and a case may be of one patient and no name of theirs would tell.
+
+    They share a kind of name if both name a person or both name a series. Nodules without any
+    name were made up, and are nobody's.
+    """
+    by_series = sorted(c.row for c in judged if not names_person(c))
+    by_person = sorted(c.row for c in judged if not series_of(c))
+    no_series = sum(bool(n.patient) and not n.series for n in bank.nodules)
+    no_person = sum(bool(n.series) and n.patient in {"", n.series} for n in bank.nodules)
+    for rows, nodules, theirs, ours in (
+        (by_series, no_series, "patient only", "series only"),
+        (by_person, no_person, "series only", "patient only"),
+    ):
+        if rows and nodules:
+            first = ", ".join(map(str, rows[:3])) + (", ..." if len(rows) > 3 else "")
+            what = (
+                f"{nodules} of {len(bank)} nodules of {file} name their {theirs}, "
+                f"cases to be judged (row {first}) their {ours}"
+            )
+            raise RecipeError(BANK_NAMES_NOBODY, what)
 
 
 def _insert_real(
@@ -155,33 +199,3 @@ def _place(
             centre: npt.NDArray[np.float64] = corner + reach + random.uniform(-0.5, 0.5, 3)
             return centre
     return None
-
-
-def _paint(
-    values: VolumeArray,
-    centre: npt.NDArray[np.float64],
-    radii: npt.NDArray[np.float64],
-    *,
-    density: float,
-    random: np.random.Generator,
-) -> None:
-    reach = np.ceil(radii * 1.3 + 1).astype(int)
-    start = np.maximum(np.floor(centre).astype(int) - reach, 0)
-    stop = np.minimum(np.floor(centre).astype(int) + reach + 2, values.shape)
-    axes = [
-        (np.arange(a, b) - c) / r for a, b, c, r in zip(start, stop, centre, radii, strict=True)
-    ]
-    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    radius = np.sqrt(z**2 + y**2 + x**2)
-    surface = np.ones_like(radius)
-    for waves in (2, 3, 4):
-        # Bumps along three random directions make it lobulated rather than round.
-        a, b, c = random.normal(0, 1, 3)
-        along = (a * z + b * y + c * x) / (np.sqrt(a * a + b * b + c * c) * radius + 1e-6)
-        amount = random.uniform(0, 0.12)
-        surface += amount * np.cos(waves * np.arccos(along.clip(-1, 1)) + random.uniform(0, 6.3))
-    depth = (surface - radius) * radii.mean()
-    share = np.clip(0.5 + depth / EDGE_VOXELS, 0, 1)
-    box = values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    # A vessel that runs through it is not dimmed by a nodule of lower density.
-    box += (share * np.maximum(density - box, 0)).astype(np.float32)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from squeezect.cohorts import Case, Cohort, Folds
 from squeezect.errors import Code, RecipeError
-from squeezect.scan import pseudonym
 from squeezect.training.fold import Part
 from squeezect.training.insertion import open_bank
 from squeezect.training.prepared import Prepared, case_key
@@ -65,12 +64,16 @@ class Run:
     def learning(self, rows: Sequence[int]) -> Part:
         """A training part: with real nodules to insert, if the recipe names a bank of them.
 
-        None of them is of a patient of the cohort who is not in this part. If the recipe teaches
-        more than labels, that comes along too.
+        None of them is of a patient or a series of the cohort that is not in this part. If the
+        recipe teaches more than labels, that comes along too.
+
+        Raises:
+            PreparationError: `bad-nodule-bank`.
+            RecipeError: `bank-names-nobody`.
         """
-        known = {pseudonym(self.cohort.case(row).patient) for row in rows}
-        everyone = {pseudonym(case.patient) for case in self.cohort.cases}
-        bank = open_bank(self.recipe.insertion, without=everyone - known)
+        known = {self.cohort.case(row).patient for row in rows}
+        others = [case for case in self.cohort.cases if case.patient not in known]
+        bank = open_bank(self.recipe.insertion, judged=others)
         how = self.recipe.teaching
         if how is None:
             return replace(self.part(rows), bank=bank)

@@ -1,0 +1,25 @@
+"""Whose nodule is it: pseudonyms of the patient and the series of a case.
+
+Data sets do not agree on who a patient is: LUNA16 knows its series only, LIDC-IDRI, whose scans
+these are, names the patients too. A nodule is only kept apart from a case for sure where both name
+a person, or both name a series.
+"""
+
+import re
+
+from squeezect.cohorts import Case
+from squeezect.scan import pseudonym
+
+PSEUDONYM = re.compile(r"[0-9a-f]{12}")
+UID = re.compile(r"[012](\.\d+){4,}")
+
+
+def series_of(case: Case) -> str:
+    """Pseudonym of a case's series, "" if unknown; tables have its UID, or the pseudonym itself."""
+    series = case.series or (case.patient if UID.fullmatch(case.patient) else "")
+    return series if not series or PSEUDONYM.fullmatch(series) else pseudonym(series)
+
+
+def names_person(case: Case) -> bool:
+    """Whether the patient of a case is more than another name of a series."""
+    return case.patient != case.series and not UID.fullmatch(case.patient)

@@ -1,0 +1,112 @@
+"""No nodule of a judged patient is inserted while training, whatever the bank calls the patient."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from squeezect.cohorts import Fold, Folds
+from squeezect.errors import RecipeError
+from squeezect.nodules import Bank, Nodule
+from squeezect.scan import pseudonym
+from squeezect.training.recipe import Insertion
+from squeezect.training.run import Run
+
+UID = "1.3.6.1.4.1.14519.5.2.1.6279.6001.{}"
+TRAIN, TUNE, TEST = (5, 6, 7, 8, 9, 10), (11, 12), (1, 2, 3, 4)
+VALIDATION = tuple(range(13, 21))
+
+
+def nodule(number, patient, series=""):
+    ball = np.ones((3, 3, 3), bool)
+    hu = np.zeros(ball.shape, np.int16)
+    who, where = (pseudonym(text) if text else "" for text in (patient, series))
+    return Nodule(hu, ball, (1.0, 1.0, 1.0), str(number), who, where)
+
+
+@pytest.fixture
+def learning(cohort, recipe, tmp_path):
+    """Numbers of the nodules that a fold may insert; rows 1 to 4 are the test part."""
+
+    def inserted(nodules, *, patient="SECRET{}", series=""):
+        cases = tuple(
+            replace(c, patient=patient.format(c.row), series=series.format(c.row))
+            for c in cohort.cases
+        )
+        named = replace(cohort, cases=cases)
+        bank = nodules
+        if not isinstance(nodules, str):
+            bank = str(Bank(tuple(nodules)).save(tmp_path / "bank.safetensors"))
+        rows = [c.row for c in cases]
+        halves = (Fold(TRAIN, TUNE, VALIDATION), Fold(VALIDATION, (), TRAIN + TUNE))
+        folds = Folds(halves, TEST, {row: pseudonym(str(row)) for row in rows})
+        told = recipe.model_copy(update={"insertion": Insertion(bank=bank)})
+        part = Run(named, told, tmp_path / "run", None, folds).learning(TRAIN)
+        return [int(n.name) for n in part.bank.nodules]
+
+    return inserted
+
+
+MINE = [*TRAIN, 21, 22]
+"""Nodules of training patients, and of two who are not in the cohort."""
+
+
+def test_a_judged_patient_of_this_name_is_left_out(learning):
+    assert learning([nodule(i, f"SECRET{i}") for i in range(1, 23)]) == MINE
+
+
+@pytest.mark.parametrize("series", ["", UID], ids=["patients only", "patients and series"])
+def test_a_judged_patient_is_left_out_where_the_cohort_has_series_for_patients(learning, series):
+    # As LUNA16 and crops of LIDC-IDRI are: one set of scans, with and without the patients' names.
+    nodules = [nodule(i, f"LIDC-IDRI-{i:04d}", UID.format(i)) for i in range(1, 23)]
+    assert learning(nodules, patient=UID, series=series) == MINE
+
+
+def test_a_judged_series_is_left_out_under_whatever_name_of_the_patient(learning):
+    nodules = [nodule(i, f"another name {i}", UID.format(i)) for i in range(1, 23)]
+    assert learning(nodules, series=UID) == MINE
+    assert learning(
+        [nodule(i, UID.format(i), UID.format(i)) for i in range(1, 23)], series=UID
+    ) == (MINE)
+
+
+def test_of_a_patient_with_a_judged_series_no_nodule_of_another_series_is_inserted(learning):
+    nodules = [nodule(i, f"LIDC-IDRI-{i:04d}", UID.format(i)) for i in range(1, 23)]
+    nodules.append(nodule(99, "LIDC-IDRI-0013", UID.format(990)))
+    assert learning(nodules, patient=UID, series=UID) == MINE
+
+
+@pytest.mark.parametrize(
+    ("nodules", "names"),
+    [
+        ([nodule(30, "LIDC-IDRI-0030")], {"patient": UID, "series": UID}),
+        ([nodule(30, "LIDC-IDRI-0030")], {"patient": UID}),
+        ([nodule(30, UID.format(30), UID.format(30))], {}),
+    ],
+    ids=["bank without series", "bank without series, UIDs as patients", "bank of series"],
+)
+def test_where_no_name_could_match_training_refuses(learning, nodules, names):
+    with pytest.raises(RecipeError) as caught:
+        learning(nodules, **names)
+    assert caught.value.code == "bank-names-nobody"
+    assert "row 1, 2, 3, ..." in str(caught.value)
+    assert "LIDC" not in str(caught.value)
+
+
+def test_a_bank_saved_before_it_held_series_still_works_where_patients_have_names(
+    learning, tmp_path
+):
+    rows = [
+        {"name": str(i), "patient": pseudonym(f"SECRET{i}"), "spacing_mm": [1, 1, 1]}
+        for i in range(1, 23)
+    ]
+    arrays = {f"hu.{i}": np.zeros((2, 2, 2), np.int16) for i in range(22)}
+    arrays |= {f"mask.{i}": np.ones((2, 2, 2), np.uint8) for i in range(22)}
+    path = tmp_path / "old.safetensors"
+    save_file(arrays, path, {"squeezect-nodules-1": json.dumps({"source": "s", "nodules": rows})})
+    assert {n.series for n in Bank.load(path).nodules} == {""}
+    assert learning(str(path)) == MINE
+    with pytest.raises(RecipeError, match="bank-names-nobody"):
+        learning(str(path), patient=UID, series=UID)
