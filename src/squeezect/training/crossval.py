@@ -266,7 +266,7 @@ def _seen(run: Run, k: int, start: Start | None) -> Seen:
     fold = run.folds.folds[k]
     own = {run.folds.patients[row] for row in (*fold.train, *fold.tune)}
     bank = run.learning(fold.train).bank
-    own |= {nodule.patient for nodule in bank.nodules} if bank else set()
+    own |= {name for n in bank.nodules for name in (n.patient, n.series)} if bank else set()
     others = [start.donor.seen] if start else []
     if run.teachers:
         own |= {pseudonym(run.cohort.case(row).patient) for row in run.lessons[k].labels}
