@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     held = read_patches(read_patch_lists(options.patches, lists={options.list: "test"}).cases)
     patches = held.tensors(np.arange(len(held.labels)))
-    model = CandidateClassifier.open("nodule").model.eval()
+    model = CandidateClassifier.open("nodule").models[0].eval()
     shape = openvino.PartialShape([-1, 1, 1, SIDE, SIDE])
     graph = openvino.convert_model(model, example_input=patches[:BATCH], input=[shape])
     network = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

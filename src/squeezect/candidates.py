@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.checkpoint import Card, Checkpoint
+from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, Networks, find_networks, fold_folders
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts.list_lines import PICTURES
 from squeezect.errors import CheckpointError, Code, CohortError
 from squeezect.preparation import Patch, cut_patch
+from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import check_point
 from squeezect.scan import Scan, Triple
 
@@ -32,6 +33,11 @@ UNKNOWN_WEIGHTS = Code(
     "There are no shipped weights of this name and no checkpoint at this path.",
     "name shipped weights, a run of patches or a checkpoint folder",
 )
+OTHER_KIND = Code(
+    "weights-of-another-kind",
+    "The weights answer another question than the one that was asked.",
+    "name weights whose card says that they are made for this kind of data",
+)
 UNREADABLE_PATCH = Code(
     "unreadable-patch",
     "A patch is not an 8-bit grey picture of at most the given size.",
@@ -41,6 +47,8 @@ SIDE = 50
 """Voxels along each side; patches cut by the scan's edge are centred, with air around."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 """How pictures of patches may be stored."""
+VIEWS = 8
+"""Mirrored and turned views of a patch whose mean is its answer."""
 DEPTHS = {"1": "of 1 bit", "I;16": "of 16 bits", "I;16B": "of 16 bits", "I": "of 32 bits"}
 LOSSY_SPREAD = 3
 
@@ -96,6 +104,8 @@ def is_picture(path: Path) -> bool:
     try:
         with Image.open(path, formats=FORMATS):
             return True
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return True  # whoever reads it says what is wrong with it
     except (OSError, SyntaxError, ValueError):
         return False
 
@@ -112,6 +122,10 @@ def _read(case: Case, source: str) -> Bytes:
             pages = getattr(image, "n_frames", 1)
             fits = max(image.size) <= SIDE and pages == 1
             picture = _grey(image) if fits else None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # A header of a few bytes may ask for any amount of memory.
+        what = f"{where} has many millions of pixels and is not {wanted}"
+        raise CohortError(UNREADABLE_PATCH, what) from error
     except (OSError, SyntaxError, ValueError) as error:
         what = f"{where} is not a sound picture ({', '.join(FORMATS)})"
         raise CohortError(UNREADABLE_PATCH, what) from error
@@ -137,7 +151,7 @@ def _grey(image: "Image") -> Bytes | None:
 
 
 def score_patches(
-    model: "torch.nn.Module", patches: Patches, *, views: int = 8, batch_size: int = 8
+    model: "torch.nn.Module", patches: Patches, *, views: int = VIEWS, batch_size: int = 8
 ) -> npt.NDArray[np.float64]:
     """Probability of class 1 of every patch: the mean over its mirrored and turned views.
 
@@ -214,13 +228,40 @@ def weights_folder(name: str | Path) -> Path:
     raise CheckpointError(UNKNOWN_WEIGHTS, f"no weights {str(name)!r}; shipped are {known}")
 
 
-@dataclass(frozen=True, eq=False)
-class CandidateClassifier:
-    """A network that judges candidates.
+def find_weights(name: str | Path) -> Networks:
+    """The networks of shipped weights by name, of a run, or of a checkpoint folder by path.
+
+    Raises:
+        CheckpointError: `unknown-weights`; what `find_networks` says of a run.
+    """
+    path = Path(name)
+    known = any((path / file).is_file() for file in (CARD_FILE, "run.json")) or fold_folders(path)
+    return find_networks(path if known else weights_folder(name))
+
+
+def judges_slices(card: Card) -> bool:
+    """Whether networks were made for patches of one slice, as `Patches` are.
 
     Args:
-        card: what it is, what it was trained on, how far to trust it.
-        model: the network.
+        card: of a network that was trained on lists of patches (which its preparation does not
+            tell), compared with others on such lists, or made for something else.
+    """
+    how, learnt = card.preparation, card.trained_on
+    if how.cuts_patches:
+        return how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
+    # Only training on lists knows no folds: it judges on a list of its own.
+    on_lists = how.crop == "none" and "train" in learnt and "fold" not in learnt
+    return on_lists or bool(card.options.get("flat"))
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateClassifier:
+    """Networks that judge candidates.
+
+    Args:
+        card: what they are, what they were trained on, how far to trust them.
+        models: one, or those of all folds of a run, whose mean is the answer.
+        threshold: probability from which a candidate is called positive.
 
     Example:
         >>> classifier = CandidateClassifier.open("nodule")
@@ -228,26 +269,37 @@ class CandidateClassifier:
     """
 
     card: Card
-    model: "Classifier"
+    models: "tuple[Classifier, ...]"
+    threshold: float = 0.5
 
     @classmethod
     def open(cls, name: str | Path) -> Self:
-        """Load shipped weights by name, or a checkpoint of patches by path.
+        """Load shipped weights by name, a run of patches, or a checkpoint folder by path.
 
         Raises:
-            CheckpointError: `unknown-weights` or `checkpoint-damaged`.
+            CheckpointError: `unknown-weights`, `no-run`, `checkpoint-damaged`, or
+                `weights-of-another-kind` if they are not made for patches of one slice.
         """
-        checkpoint = Checkpoint.load(weights_folder(name))
-        return cls(checkpoint.card, checkpoint.build())
+        found = find_weights(name)
+        if not judges_slices(found.card):
+            kind = "points of scans" if found.card.preparation.cuts_patches else "whole scans"
+            what = f"weights {str(name)!r} are made for {kind}, not for patches of one slice"
+            raise CheckpointError(OTHER_KIND, what)
+        models = tuple(Checkpoint.load(folder).build() for folder in found.folders)
+        return cls(found.card, models, found.threshold)
 
     @property
-    def threshold(self) -> float:
-        """Probability from which a candidate is called positive."""
-        return self.card.thresholds.get("sensitivity-90", 0.5)
+    def views(self) -> int:
+        """Mirrored and turned views of a patch whose mean is its answer."""
+        # Training on lists judges by all views, whatever the recipe says.
+        views = self.card.recipe.get("views") if "fold" in self.card.trained_on else VIEWS
+        return views if isinstance(views, int) else VIEWS
 
     def score(self, patches: Patches) -> npt.NDArray[np.float64]:
-        """Probability of class 1 of every patch, the mean over eight views of it."""
-        return score_patches(self.model, patches)
+        """Probability of class 1 of every patch: the mean over networks and views."""
+        answers = [score_patches(model, patches, views=self.views) for model in self.models]
+        mean: npt.NDArray[np.float64] = np.mean(answers, axis=0)
+        return mean
 
     def at(self, scan: Scan, point_mm: Triple) -> float:
         """Probability that a nodule is at a point of a scan.
@@ -281,6 +333,8 @@ def cut_candidate(scan: Scan, point_mm: Triple) -> Patch:
     """
     check_point(scan.grid, point_mm)
     index = np.rint(scan.grid.to_index(np.array(point_mm, float)))
+    # The outer face of the last slice is rounded to a slice that is not there.
+    index[0] = np.clip(index[0], 0, scan.grid.shape[0] - 1)
     # The patches of the training data are whole voxels of one slice, not resampled.
     centre = scan.grid.to_mm(index + np.array([0.0, -0.5, -0.5]))
     return cut_patch(scan, centre, shape=(1, SIDE, SIDE), spacing_mm=scan.grid.spacing_mm)

@@ -6,7 +6,7 @@ Nothing is ever unpickled: safetensors holds only numbers, and the card is parse
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -34,6 +34,19 @@ DAMAGED = Code(
     "Weights or card are truncated, altered, or do not belong together.",
     "copy the folder again from its source, or train again",
 )
+OTHER_FORMAT = Code(
+    "checkpoint-format",
+    "A card is written in a format that this release does not know.",
+    "install a newer release of SqueezeCT",
+)
+NO_RUN = Code(
+    "no-run",
+    "There is no finished run at this path.",
+    "name the folder that squeezect train wrote, after it has finished",
+)
+
+OPERATING_POINT = "sensitivity-90"
+"""Name of the threshold from which an answer is called positive."""
 
 
 class Ancestor(BaseModel):
@@ -62,6 +75,7 @@ class Card(BaseModel):
     """What a checkpoint is: enough to rebuild the network, feed it and judge its answer.
 
     Args:
+        format: of the card; another release may write another one.
         model: registered name of the network.
         options: the network's options.
         classes: number of classes; class 1 is the finding that is looked for.
@@ -79,7 +93,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: int = 1
+    format: Literal[1] = 1
     model: str
     options: dict[str, object] = Field(default_factory=dict)
     classes: int = Field(default=2, ge=2)
@@ -126,7 +140,7 @@ class Checkpoint:
             folder: holds ``model.safetensors`` and ``card.json``.
 
         Raises:
-            CheckpointError: `checkpoint-missing` or `checkpoint-damaged`.
+            CheckpointError: `checkpoint-missing`, `checkpoint-damaged` or `checkpoint-format`.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load
@@ -184,14 +198,87 @@ def read_card(folder: Path) -> Card:
     """The card of a checkpoint folder, without touching its weights.
 
     Raises:
-        CheckpointError: `checkpoint-missing` or `checkpoint-damaged`.
+        CheckpointError: `checkpoint-missing`, `checkpoint-damaged` or `checkpoint-format`.
     """
     if not ((folder / CARD_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()):
         raise CheckpointError(MISSING, f"no checkpoint in folder {folder}")
     try:
         return Card.model_validate_json((folder / CARD_FILE).read_text("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
+        if isinstance(error, ValidationError):
+            other = [e["input"] for e in error.errors() if e["loc"] == ("format",)]
+            if other:
+                what = f"{folder.name}/{CARD_FILE} has format {other[0]!r}, and 1 is known"
+                raise CheckpointError(OTHER_FORMAT, what) from error
         first = str(error).splitlines()
         raise CheckpointError(
             DAMAGED, f"{folder.name}/{CARD_FILE}: {' '.join(first[:3])}"
         ) from error
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Checkpoint folders whose networks answer together.
+
+    Args:
+        folders: of one network, or of those of all folds of a run.
+        card: what they have in common.
+        threshold: probability from which their mean is called positive.
+    """
+
+    folders: tuple[Path, ...]
+    card: Card
+    threshold: float
+
+
+def find_networks(folder: Path) -> Networks:
+    """The networks of a finished run, or the one of a checkpoint folder; no weights are read.
+
+    Args:
+        folder: written by training, or one of its ``fold-K`` folders.
+
+    Raises:
+        CheckpointError: `no-run`; `checkpoint-missing`, `checkpoint-format`, or
+            `checkpoint-damaged`, also if the networks do not take the same input or do not give
+            the same answers.
+    """
+    if (folder / CARD_FILE).is_file():
+        card = read_card(folder)
+        return Networks((folder,), card, card.thresholds.get(OPERATING_POINT, 0.5))
+    threshold = _threshold(folder)
+    folds = fold_folders(folder)
+    if not folds:
+        raise CheckpointError(NO_RUN, f"the run in {folder} has lost its fold folders")
+    return Networks(folds, _common_card(folds), threshold)
+
+
+def fold_folders(run: Path) -> tuple[Path, ...]:
+    """The folders of a run's networks, whether it has finished or not."""
+    return tuple(sorted(path.parent for path in run.glob(f"fold-*/{CARD_FILE}")))
+
+
+def _threshold(run: Path) -> float:
+    try:
+        facts = json.loads((run / "run.json").read_text("utf-8"))
+        finished = facts["status"] == "finished"
+        threshold = float(facts["thresholds"][OPERATING_POINT]) if finished else 0.5
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(NO_RUN, f"no finished run in {run}") from error
+    if not finished:
+        raise CheckpointError(NO_RUN, f"the run in {run} is not finished")
+    return threshold
+
+
+def _common_card(folds: Sequence[Path]) -> Card:
+    """The first card; the others must agree with it in what decides input and answer."""
+    cards = [read_card(fold) for fold in folds]
+    for fold, card in zip(folds, cards, strict=True):
+        for fact, found, first in (
+            ("model", card.model, cards[0].model),
+            ("number of classes", card.classes, cards[0].classes),
+            ("preparation", card.preparation.digest, cards[0].preparation.digest),
+        ):
+            if found != first:
+                which = f"{folds[0].name} and {fold.name} of run {fold.parent}"
+                raise CheckpointError(DAMAGED, f"{which} differ in {fact} ({first} and {found})")
+    return cards[0]

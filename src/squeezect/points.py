@@ -4,7 +4,6 @@ The patch is cut as the card's preparation says (crop ``point``), so any checkpo
 recipe answers: shipped weights, one fold of a run, or a whole run, whose networks are averaged.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import CandidateClassifier, cut_candidate, mean_view, weights_folder
-from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
-from squeezect.errors import CheckpointError, Code, PreparationError
+from squeezect.candidates import (
+    OTHER_KIND,
+    VIEWS,
+    CandidateClassifier,
+    cut_candidate,
+    find_weights,
+    mean_view,
+)
+from squeezect.checkpoint import Card, Checkpoint
+from squeezect.errors import CheckpointError, PreparationError
 from squeezect.preparation import Volume, prepare
 from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import NO_POINT
@@ -25,12 +31,6 @@ from squeezect.sight import Sight, look
 if TYPE_CHECKING:
     from squeezect.models import Classifier
 
-OTHER_KIND = Code(
-    "weights-of-another-kind",
-    "The weights answer another question than the one that was asked.",
-    "name weights whose card says that they are made for this kind of data",
-)
-VIEWS = 8
 CROP_MM = 150.0
 """A volume shorter than this along every axis is a crop, whose middle is what it is about."""
 
@@ -58,17 +58,15 @@ class PointClassifier:
         """Load shipped weights by name, a run, or a checkpoint folder by path.
 
         Raises:
-            CheckpointError: `unknown-weights`, `checkpoint-damaged`, or `weights-of-another-kind`
-                if they are not made for points.
+            CheckpointError: `unknown-weights`, `no-run`, `checkpoint-damaged`, or
+                `weights-of-another-kind` if they are not made for points.
         """
-        folds = sorted(path.parent for path in Path(name).glob(f"fold-*/{CARD_FILE}"))
-        checkpoints = [Checkpoint.load(folder) for folder in folds or [weights_folder(name)]]
-        card = checkpoints[0].card
-        if not card.preparation.cuts_patches:
+        found = find_weights(name)
+        if not found.card.preparation.cuts_patches:
             what = f"weights {str(name)!r} are not made for points: their card has no crop 'point'"
             raise CheckpointError(OTHER_KIND, what)
-        models = tuple(checkpoint.build() for checkpoint in checkpoints)
-        return cls(card, models, operating_point(Path(name), card))
+        models = tuple(Checkpoint.load(folder).build() for folder in found.folders)
+        return cls(found.card, models, found.threshold)
 
     @property
     def views(self) -> int:
@@ -125,14 +123,5 @@ def look_at_candidate(classifier: CandidateClassifier, scan: Scan, point_mm: Tri
         PreparationError: `point-outside`.
     """
     patch = cut_candidate(scan, point_mm)
-    return look((classifier.model,), patch.values, patch.grid, window_hu=WINDOW_HU, views=VIEWS)
-
-
-def operating_point(run: Path, card: Card) -> float:
-    """The operating point: of the card, or of the run that the networks are the folds of."""
-    chosen = card.thresholds.get("sensitivity-90")
-    try:
-        facts = json.loads((run / "run.json").read_text("utf-8"))
-        return float(facts["thresholds"]["sensitivity-90"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.5 if chosen is None else chosen
+    models, views = classifier.models, classifier.views
+    return look(models, patch.values, patch.grid, window_hu=WINDOW_HU, views=views)

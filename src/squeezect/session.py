@@ -1,6 +1,5 @@
 """A trained run, open and ready: scan in, explained answer out."""
 
-import json
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from squeezect.checkpoint import CARD_FILE, Card, read_card
+from squeezect.checkpoint import CARD_FILE, NO_RUN, Card, find_networks, fold_folders
 from squeezect.errors import CheckpointError, Code, Finding, PreparationError
 from squeezect.explanation import Heatmap, explain
 from squeezect.preparation import (
@@ -24,18 +23,11 @@ from squeezect.preparation import (
 from squeezect.runtime import Engine, EngineName, Format, Output, export, open_engine
 from squeezect.scan import Scan
 
-NO_RUN = Code(
-    "no-run",
-    "There is no finished run at this path.",
-    "name the folder that squeezect train wrote, after it has finished",
-)
 REFUSED = Code(
     "refused-scan",
     "The scan is not one that the model may answer for.",
     "give a chest CT, or override the finding by its code with --allow (recorded in the result)",
 )
-
-OPERATING_POINT = "sensitivity-90"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +42,7 @@ class Prediction:
         findings: what reading and checking found worth saying.
         scan_identity: pseudonym of the scan.
         model: name of the network.
-        engine: what computed it.
+        engine: what computed it; all of them, if not every network has the same.
         run: name of the run.
         preparation: how the scan became input.
         lungs: figures of the lungs.
@@ -110,17 +102,12 @@ class Session:
             engine: see `squeezect.runtime.ENGINES`; ``auto`` chooses.
 
         Raises:
-            CheckpointError: `no-run`, `checkpoint-missing` or `checkpoint-damaged`.
+            CheckpointError: `no-run`, `checkpoint-missing`, `checkpoint-format`, or
+                `checkpoint-damaged`, also if the folds' networks do not belong together.
         """
-        folder = Path(run)
-        if (folder / CARD_FILE).is_file():
-            card = read_card(folder)
-            threshold = card.thresholds.get(OPERATING_POINT, 0.5)
-            return cls(folder.name, card, (open_engine(folder, engine=engine),), threshold)
-        folds = sorted(p.parent for p in folder.glob(f"fold-*/{CARD_FILE}"))
-        threshold = _threshold(folder)
-        engines = tuple(open_engine(fold, engine=engine) for fold in folds)
-        return cls(folder.resolve().name, read_card(folds[0]), engines, threshold)
+        found = find_networks(Path(run))
+        engines = tuple(open_engine(folder, engine=engine) for folder in found.folders)
+        return cls(Path(run).resolve().name, found.card, engines, found.threshold)
 
     def predict(self, scan: Scan, *, allow: Collection[str] = ()) -> Prediction:
         """Answer for one scan.
@@ -154,7 +141,7 @@ class Session:
             findings=findings,
             scan_identity=scan.identity,
             model=self.card.model,
-            engine=self.engines[0].name,
+            engine=" and ".join(dict.fromkeys(engine.name for engine in self.engines)),
             run=self.run,
             preparation=self.card.preparation,
             lungs=lungs,
@@ -174,18 +161,6 @@ class Session:
         first, step = cells
         mean = np.mean(maps, axis=0)
         return explain(mean, field=volume.grid, grid=scan.grid, first=first, step=step)
-
-
-def _threshold(folder: Path) -> float:
-    try:
-        facts = json.loads((folder / "run.json").read_text("utf-8"))
-        finished = facts["status"] == "finished"
-        threshold = float(facts["thresholds"][OPERATING_POINT]) if finished else 0.5
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(NO_RUN, f"no finished run in {folder}") from error
-    if not finished:
-        raise CheckpointError(NO_RUN, f"the run in {folder} is not finished")
-    return threshold
 
 
 def _judge(findings: tuple[Finding, ...], allow: Collection[str]) -> tuple[Finding, ...]:
@@ -222,7 +197,7 @@ def export_run(
         CheckpointError: `no-run`; `no-parity` if an export gives another answer.
     """
     single = (run / CARD_FILE).is_file()
-    folds = [run] if single else sorted(p.parent for p in run.glob(f"fold-*/{CARD_FILE}"))
+    folds = (run,) if single else fold_folders(run)
     if not folds:
         raise CheckpointError(NO_RUN, f"no finished run in {run}")
     volumes = []

@@ -118,6 +118,15 @@ def test_keys_that_could_leave_the_folder_are_refused(key, store, volume, tmp_pa
     assert key not in store
 
 
+@pytest.mark.parametrize("key", ["store.json", "Store.JSON", "zarr.json"])
+def test_keys_that_are_names_of_the_stores_own_files_are_refused(key, store, volume, tmp_path):
+    index = (store.folder / "store.json").read_bytes()
+    for keep in (lambda: store.write(key, volume), lambda: store.fill({key: tmp_path})):
+        with pytest.raises(StoreError, match=r"use another name.*\[bad-key\]"):
+            keep()
+    assert (store.folder / "store.json").read_bytes() == index
+
+
 def test_missing_and_damaged_volumes_are_named(store, volume):
     with pytest.raises(StoreError, match=r"volume a .*\[not-stored\]"):
         store.read("a")
@@ -240,6 +249,20 @@ def test_a_chest_can_be_required(store, tmp_path):
     assert store.fill(block).done == ("block",)
     noted = [f for f in store.read("block").findings if f.code.name == "no-lungs"]
     assert [f.severity for f in noted] == ["warn"]
+    # What is stored already is judged all the same.
+    again = store.fill(block, require_chest=True)
+    assert (again.done, again.skipped) == ((), ())
+    assert str(again.failed["block"]) == str(filled.failed["block"])
+
+
+def test_a_stored_volume_without_figures_of_lungs_is_prepared_again_for_a_chest(store, sources):
+    store.fill(sources)
+    kept = store.read("p1")
+    store.write("p1", replace(kept, lungs=None), source=fingerprint(sources["p1"]))
+    assert store.fill(sources).skipped == ("p1", "p2", "p3")
+    filled = store.fill(sources, require_chest=True)
+    assert (filled.done, filled.skipped, filled.failed) == (("p1",), ("p2", "p3"), {})
+    assert store.read("p1").lungs == kept.lungs
 
 
 def test_workers_change_nothing(store, sources, tmp_path):

@@ -1,5 +1,8 @@
 """Every job has one outcome, even if a process dies under it."""
 
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+
 import pytest
 
 from squeezect.errors import Code, StoreError
@@ -30,6 +33,38 @@ def test_a_dying_process_is_named_and_stops_no_other():
     assert set(outcomes) == set(jobs)
     assert outcomes[DIE].code == "worker-died"
     assert [job for job, outcome in outcomes.items() if outcome] == [DIE]
+
+
+class Idle:
+    """A pool of processes that breaks while it has nothing to do, after some jobs."""
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+
+    def submit(self, task, job):
+        if not self.jobs:
+            raise BrokenProcessPool("a process ended")
+        self.jobs -= 1
+        done = Future()
+        done.set_result(task(job))
+        return done
+
+    def shutdown(self, **_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("life", [0, 1, 2])
+def test_a_pool_that_breaks_while_idle_is_replaced(monkeypatch, life):
+    monkeypatch.setattr("squeezect.preparation.workers._pool", lambda n: Idle(life if n > 1 else 1))
+    jobs = ["None", "1", "2", "3", "4"]
+    assert dict(run_each(eval, jobs, workers=2)) == {job: eval(job) for job in jobs}  # noqa: S307
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezect.preparation.chunks import create, lost
 from squeezect.preparation.pipeline import Volume
 from squeezect.preparation.records import volume_facts
 from squeezect.preparation.resample import FloatVolume
@@ -68,8 +69,30 @@ class Pack:
 
         return zarr.open_array(self.folder, mode="r")
 
+    @cached_property
+    def _attributes(self) -> dict[str, Any]:
+        return dict(self.array.attrs)
+
+    def lost(self, number: int) -> Path | None:
+        """The file that a volume should be in and that is not there, or None."""
+        shards = self.array.shards or self.array.chunks
+        return lost(self.folder, self._attributes, axes=4, number=number // shards[0])
+
+    def whole(self, number: int) -> bool:
+        """Whether a volume has all its files."""
+        try:
+            return self.lost(number) is None
+        except (ValueError, LookupError, TypeError, OSError):
+            return False
+
     def read(self, number: int) -> tuple[FloatVolume, dict[str, Any]]:
-        """Values and facts of one volume."""
+        """Values and facts of one volume.
+
+        Raises:
+            ValueError, LookupError, TypeError, OSError: if it was changed or is damaged.
+        """
+        if gone := self.lost(number):
+            raise FileNotFoundError(f"{gone.relative_to(self.folder)} is missing")
         grid = {**self.facts["grid"], "origin_mm": self.origins_mm[number]}
         values = np.ascontiguousarray(self.array[number], np.float32)
         return values, {**self.facts, "grid": grid}
@@ -186,17 +209,12 @@ def _written(folder: Path, patches: Iterable[Patch], count: int) -> dict[str, An
 
 
 def _created(folder: Path, volume: Volume, count: int, shard: int) -> Any:
-    import zarr
-    from zarr.codecs import BloscCodec
-
     from squeezect import __version__
 
-    return zarr.create_array(
+    return create(
         folder,
         shape=(count, *volume.values.shape),
         chunks=(1, *volume.values.shape),
         shards=(shard, *volume.values.shape),
-        dtype="float32",
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
         attributes={"squeezect": __version__},
     )

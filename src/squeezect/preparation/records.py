@@ -29,6 +29,15 @@ def volume_facts(volume: Volume) -> dict[str, Any]:
     }
 
 
+def lungs_from(facts: Mapping[str, Any]) -> LungFigures | None:
+    """The figures of the lungs that `volume_facts` holds; None if there are none that are sound."""
+    try:
+        lungs: LungFigures | None = _adapter(LungFigures | None).validate_python(facts["lungs"])
+    except (LookupError, ValueError):
+        return None
+    return lungs
+
+
 def volume_from(facts: Mapping[str, Any], values: FloatVolume, preparation: Preparation) -> Volume:
     """The volume that `volume_facts` described.
 

@@ -12,20 +12,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from squeezect.errors import Code, SqueezeCTError, StoreError
+from squeezect.preparation.chunks import create, lost
 from squeezect.preparation.packs import Packs, Patch, write_pack
 from squeezect.preparation.pipeline import Preparation, Volume
-from squeezect.preparation.records import volume_facts, volume_from
+from squeezect.preparation.records import lungs_from, volume_facts, volume_from
 from squeezect.preparation.scratch import scratch_beside, sweep
-from squeezect.preparation.sources import Source, fingerprint, prepare_into
+from squeezect.preparation.sources import by_scan, marks_of, no_chest, prepare_into
 from squeezect.preparation.workers import run_each
-from squeezect.scan import Triple, pseudonym
+from squeezect.scan import Triple
 
 INDEX = "store.json"
+RESERVED = (INDEX, "zarr.json")
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 OTHER_STORE = Code(
@@ -161,6 +163,8 @@ class Store:
                 values, facts = place[0].read(place[1])
             else:
                 array = zarr.open_array(self.folder / key, mode="r")
+                if gone := lost(self.folder / key, array.attrs, axes=array.ndim):
+                    raise FileNotFoundError(f"{gone.relative_to(self.folder)} is missing")
                 values, facts = np.ascontiguousarray(array[:], np.float32), dict(array.attrs)
             volume = volume_from(facts, values, self.preparation)
         except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
@@ -179,9 +183,6 @@ class Store:
         Raises:
             StoreError: `other-store`, if it was prepared in another way; `bad-key`.
         """
-        import zarr
-        from zarr.codecs import BloscCodec
-
         from squeezect import __version__
 
         _check_key(key)
@@ -189,13 +190,10 @@ class Store:
             raise StoreError(OTHER_STORE, f"volume {key} was prepared in another way")
         scratch = scratch_beside(self.folder / key)
         shutil.rmtree(scratch, ignore_errors=True)
-        array = zarr.create_array(
+        array = create(
             scratch,
             shape=volume.values.shape,
             chunks=volume.values.shape,
-            dtype="float32",
-            # A third smaller than raw values, and read in a hundredth of a training step.
-            compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
             attributes={**volume_facts(volume), "source": source, "squeezect": __version__},
         )
         array[:] = volume.values
@@ -259,71 +257,74 @@ class Store:
             _check_key(key)
         sweep(self.folder)
         points, series = points or {}, series or {}
-        marks = _marks(sources, points, series)
-        skipped = tuple(key for key in sources if self._mark_of(key) == marks[key])
-        there = set(skipped)
-        todo = _by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points, series)
+        marks = marks_of(sources, points, series)
+        skipped, failed = self._kept(sources, marks, require_chest=require_chest)
+        there = failed.keys() | skipped
+        todo = by_scan(sources, {k: m for k, m in marks.items() if k not in there}, points, series)
         done: list[str] = []
-        failed: dict[str, SqueezeCTError] = {}
         if progress is not None:
-            progress(len(skipped), len(sources))
+            progress(len(there), len(sources))
         threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(todo))))
         task = partial(prepare_into, self, threads=threads, require_chest=require_chest)
-        for source, error in run_each(task, todo, workers=workers):
+        for source, outcome in run_each(task, todo, workers=workers):
             self._packs.look()
+            errors = source.all_failed(outcome) if isinstance(outcome, Exception) else outcome
             for key, mark in source.marks.items():
-                if error is None or self._mark_of(key) == mark:
+                if key not in errors or self._mark_of(key) == mark:
                     done.append(key)
                 else:
-                    failed[key] = error
+                    failed[key] = errors[key]
             if progress is not None:
                 progress(len(skipped) + len(done) + len(failed), len(sources))
         # A worker of a killed run may have died only now.
         sweep(self.folder)
         return Filled(tuple(done), skipped, failed)
 
+    def _kept(
+        self, sources: Mapping[str, Path], marks: Mapping[str, str], *, require_chest: bool
+    ) -> tuple[tuple[str, ...], dict[str, SqueezeCTError]]:
+        """Keys of complete volumes of these very sources, and those that lack a required chest."""
+        kept: list[str] = []
+        failed: dict[str, SqueezeCTError] = {}
+        for key, path in sources.items():
+            if self._mark_of(key) != marks[key]:
+                continue
+            if require_chest and not self.preparation.cuts_patches:
+                lungs = lungs_from(self._facts(key))
+                if lungs is None:
+                    continue  # prepared again, which looks at the lungs
+                if error := no_chest(path, lungs):
+                    failed[key] = error
+                    continue
+            kept.append(key)
+        return tuple(kept), failed
+
     def _mark_of(self, key: str) -> str | None:
-        """Fingerprint of the source that a stored volume was made from."""
+        """Fingerprint of the source that a stored volume was made from; None if it is not whole."""
         if not self._alone(key):
             place = self._packs.find(key)
-            return place[0].marks[place[1]] if place else None
+            return place[0].marks[place[1]] if place and place[0].whole(place[1]) else None
+        facts = self._facts(key)
+        if lost(self.folder / key, facts, axes=len(self.preparation.size)):
+            return None
+        return str(facts["source"]) if "source" in facts else None
+
+    def _facts(self, key: str) -> dict[str, Any]:
+        """What a folder of one volume says of it; nothing if it cannot be read."""
         try:
             facts = json.loads((self.folder / key / "zarr.json").read_text("utf-8"))
-            return str(facts["attributes"]["source"])
-        except (ValueError, LookupError, TypeError):
-            return None
-
-
-def _marks(
-    sources: Mapping[str, Path], points: Mapping[str, Triple], series: Mapping[str, str]
-) -> dict[str, str]:
-    """What tells that the source of each key has changed: its files, its series and its point."""
-    files = {path: fingerprint(path) for path in set(sources.values())}
-    marks = {key: files[path] for key, path in sources.items()}
-    # A series UID would say whose scan it is.
-    marks |= {key: f"{marks[key]} {pseudonym(uid)}" for key, uid in series.items() if key in marks}
-    return {key: f"{m} {points[key]}" if key in points else m for key, m in marks.items()}
-
-
-def _by_scan(
-    sources: Mapping[str, Path],
-    marks: Mapping[str, str],
-    points: Mapping[str, Triple],
-    series: Mapping[str, str],
-) -> list[Source]:
-    """One job for each scan, in the order of first appearance."""
-    groups: dict[tuple[Path, str], dict[str, str]] = {}
-    for key, mark in marks.items():
-        groups.setdefault((sources[key], series.get(key, "")), {})[key] = mark
-    return [
-        Source(path, group, {key: points[key] for key in group if key in points}, uid)
-        for (path, uid), group in groups.items()
-    ]
+            return dict(facts["attributes"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
 
 
 def _check_key(key: str) -> None:
     if not KEY.fullmatch(key):
         raise StoreError(BAD_KEY, f"key {key!r} cannot name a volume in a store")
+    # Some file systems do not tell small letters from large ones.
+    if key.lower() in RESERVED:
+        what = f"key {key!r} is the name of a file that a store keeps its facts in"
+        raise StoreError(BAD_KEY, what, remedy=f"use another name than {' and '.join(RESERVED)}")
 
 
 def _digest_in(index: Path) -> str:

@@ -17,8 +17,7 @@ from typing import TypeVar
 from squeezect.errors import Code, SqueezeCTError, StoreError
 
 Job = TypeVar("Job")
-Outcome = SqueezeCTError | None
-"""Why a job failed, or None."""
+Result = TypeVar("Result")
 
 WORKER_DIED = Code(
     "worker-died",
@@ -29,17 +28,17 @@ WORKER_DIED = Code(
 
 
 def run_each(
-    task: Callable[[Job], Outcome], jobs: Sequence[Job], *, workers: int
-) -> Iterator[tuple[Job, Outcome]]:
+    task: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int
+) -> Iterator[tuple[Job, Result | SqueezeCTError]]:
     """Run a task on every job, at most `workers` at a time.
 
     Args:
-        task: a function that pickles and returns what went wrong, or None.
+        task: a function that pickles, and whose results do.
         jobs: what it is called with.
         workers: processes; 1 works in this one.
 
     Yields:
-        Every job with its outcome, in order of completion.
+        Every job with its result, or with the error `worker-died`, in order of completion.
     """
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
@@ -54,10 +53,10 @@ def run_each(
 
 
 def _pooled(
-    task: Callable[[Job], Outcome], waiting: deque[Job], suspects: list[Job], workers: int
-) -> Iterator[tuple[Job, Outcome]]:
+    task: Callable[[Job], Result], waiting: deque[Job], suspects: list[Job], workers: int
+) -> Iterator[tuple[Job, Result]]:
     """Work through `waiting` until it is empty or a process dies; what was under way is suspect."""
-    running: dict[Future[Outcome], Job] = {}
+    running: dict[Future[Result], Job] = {}
     pool = _pool(workers)
     try:
         while (waiting and not suspects) or running:
@@ -65,22 +64,26 @@ def _pooled(
                 try:
                     running[pool.submit(task, waiting[0])] = waiting[0]
                 except BrokenProcessPool:
+                    if not running:
+                        # A process was ended while it had nothing to do. The pool is of no more
+                        # use; the job goes on alone, so that each turn does at least one.
+                        suspects.append(waiting.popleft())
                     break
                 waiting.popleft()
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 job = running.pop(future)
                 try:
-                    outcome = future.result()
+                    result = future.result()
                 except BrokenProcessPool:
                     suspects.append(job)
                 else:
-                    yield job, outcome
+                    yield job, result
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _alone(task: Callable[[Job], Outcome], job: Job) -> Outcome:
+def _alone(task: Callable[[Job], Result], job: Job) -> Result | SqueezeCTError:
     with _pool(1) as pool:
         try:
             return pool.submit(task, job).result()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezect.candidates import find_weights
 from squeezect.checkpoint import write_atomically
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
@@ -20,11 +21,10 @@ from squeezect.evaluation import (
 )
 from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.predictions import FILE
-from squeezect.points import operating_point
 from squeezect.publishing.contact_sheet import contact_sheet
 from squeezect.publishing.datasets import cases_of, find_dataset, opened
 from squeezect.publishing.given import OTHER_ANSWERS, read_answers
-from squeezect.publishing.judged import Judged, Tell, card_of, judge_dataset
+from squeezect.publishing.judged import Judged, Tell, judge_dataset
 from squeezect.publishing.places import probe, writing
 from squeezect.scan import pseudonym
 
@@ -219,18 +219,18 @@ def _judged(
         return [_matched(weights, data.resolve().name, cases, known)]
     if answers is None:
         return judge_dataset(weights, data, label=label, tell=tell)
-    dataset = find_dataset(data, points=card_of(weights).preparation.cuts_patches)
-    limit = operating_point(run, card_of(weights))
+    asked = find_weights(weights)
+    dataset = find_dataset(data, points=asked.card.preparation.cuts_patches)
     named = dataset.kind != "patches"
     parts = []
     for name, given in read_answers(answers, weights).items():
         if name not in dataset.names and dataset.kind != "scans":
             raise EvaluationError(OTHER_ANSWERS, f"{answers.name} is about {name}, not in {data}")
         held, _ = cases_of(dataset, name, label)
-        parts.append(Judged(name, held, given.of(held, named=named), limit))
+        parts.append(Judged(name, held, given.of(held, named=named), asked.threshold))
     return parts
 
 
 def _matched(weights: str, name: str, cases: Sequence[Case], known: Mapping[int, float]) -> Judged:
-    limit = operating_point(Path(weights), card_of(weights))
+    limit = find_weights(weights).threshold
     return Judged(name, cases, np.array([known[case.row] for case in cases]), limit)

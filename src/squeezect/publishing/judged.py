@@ -8,13 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import CandidateClassifier, read_patches, weights_folder
-from squeezect.checkpoint import CARD_FILE, Card, read_card
+from squeezect.candidates import (
+    OTHER_KIND,
+    CandidateClassifier,
+    find_weights,
+    judges_slices,
+    read_patches,
+)
+from squeezect.checkpoint import Card
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
-from squeezect.points import OTHER_KIND, PointClassifier
+from squeezect.points import PointClassifier
 from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
 from squeezect.publishing.taught import taught_by
 from squeezect.reading import read_scan
@@ -98,15 +104,14 @@ def judge_dataset(name: str, data: Path, *, label: str | None, tell: Tell) -> li
 
 
 def card_of(name: str) -> Card:
-    """The card of shipped weights, of a run's first network, or of a checkpoint folder."""
-    folds = sorted(path.parent for path in Path(name).glob(f"fold-*/{CARD_FILE}"))
-    return read_card(folds[0] if folds else weights_folder(name))
+    """The card of shipped weights, of a run's networks, or of a checkpoint folder."""
+    return find_weights(name).card
 
 
 def _patches(
     name: str, card: Card, dataset: Dataset, label: str | None, tell: Tell
 ) -> list[Judged]:
-    if card.preparation.cuts_patches:
+    if not judges_slices(card):
         raise _other_kind(name, card, "patches of one slice")
     classifier = CandidateClassifier.open(name)
     notes = list(dataset.notes)
@@ -158,7 +163,7 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
 
 
 def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
-    if card.preparation.cuts_patches or card.options.get("flat"):
+    if card.preparation.cuts_patches or judges_slices(card):
         raise _other_kind(name, card, "whole scans")
     cohort = read_dataset(dataset.root)
     cases, table = cohort.cases, cohort.source.name
@@ -205,6 +210,6 @@ def serious(scan: Scan, *, crop: bool = True) -> list[Finding]:
 
 def _other_kind(name: str, card: Card, held: str) -> CheckpointError:
     made = "points of scans" if card.preparation.cuts_patches else "whole scans"
-    made = "patches of one slice" if card.options.get("flat") else made
+    made = "patches of one slice" if judges_slices(card) else made
     what = f"weights {name!r} are made for {made}, and this data set holds {held}"
     return CheckpointError(OTHER_KIND, what)

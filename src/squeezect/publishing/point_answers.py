@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from squeezect.candidates import CandidateClassifier
+from squeezect.candidates import CandidateClassifier, judges_slices
 from squeezect.errors import Finding, PreparationError, SqueezeCTError
 from squeezect.points import PointClassifier, look_at_candidate
 from squeezect.preparation.pipeline import NO_POINT, POINT_OUTSIDE
@@ -100,7 +100,7 @@ def judges_points(name: str) -> bool:
     except SqueezeCTError:
         # Whoever opens it says what is wrong.
         return False
-    return card.preparation.cuts_patches or bool(card.options.get("flat"))
+    return card.preparation.cuts_patches or judges_slices(card)
 
 
 def answer_points(
