@@ -10,10 +10,11 @@ from squeezect.evaluation.contest_froc import DetectionContest, judge_detection
 from squeezect.evaluation.contest_page import verdict, write_contest
 from squeezect.evaluation.detection import has_tables
 from squeezect.evaluation.predictions import read_predictions
-from squeezect.training.contest import Trained, train_all
+from squeezect.training.contest import Trained, claim_comparison, train_all
 from squeezect.training.plans import plan_models
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
+from squeezect.training.run_folder import alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def compare_models(
         cohort: labelled cases of any data set.
         names: of the networks; ``all`` for every one that can take the recipe's input.
         recipe: the budget; what each network changes in it is in the report.
-        out: folder of the comparison; resumed by network and fold.
+        out: folder of the comparison; resumed by network and fold if it holds this very one.
         workers: processes that prepare scans.
         skip_unreadable: leave out cases that cannot be prepared.
         allow_leaks: train although parts share something (recorded).
@@ -72,26 +73,43 @@ def compare_models(
 
     Raises:
         ModelError: `unknown-model`, `no-models`, `input-too-small`, `needs-monai`, naming it.
-        CohortError, RecipeError, PreparationError: see `cross_validate`.
+        RecipeError: `other-run`, if the folder holds a comparison of other data or another budget;
+            `run-in-use`.
+        CohortError, PreparationError: see `cross_validate`.
     """
     plans, left_out = plan_models(names, recipe)
-    trained = train_all(
-        cohort,
-        plans,
-        out,
-        workers=workers,
-        skip_unreadable=skip_unreadable,
-        allow_leaks=allow_leaks,
-        progress=progress,
-    )
-    progress("judging", 0, 1, f"{len(trained)} networks")
+    claim_comparison(cohort, plans, recipe, out, skip_unreadable=skip_unreadable)
+    with alone(out):
+        trained = train_all(
+            cohort,
+            plans,
+            out,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            allow_leaks=allow_leaks,
+            progress=progress,
+        )
+        progress("judging", 0, 1, f"{len(trained)} networks")
+        found = _judged(cohort, trained, recipe, out, left_out)
+    progress("judging", 1, 1, "report written")
+    return found
+
+
+def _judged(
+    cohort: Cohort,
+    trained: Sequence[Trained],
+    recipe: Recipe,
+    out: Path,
+    left_out: Mapping[str, str],
+) -> Compared:
+    """Judge what is trained, and write the report."""
     entrants = [entrant for one in trained for entrant in _entrants(one)]
     contest = judge_contest(entrants, seed=recipe.seed)
-    facts = _facts(recipe) | ({"leaks": "allowed"} if allow_leaks else {})
+    leaky = any(one.leaks_allowed for one in trained)
+    facts = _facts(recipe) | ({"leaks": "allowed"} if leaky else {})
     title = f"Models compared on {cohort.source.resolve().parent.name}"
     detection = _detection(cohort, contest, seed=recipe.seed)
     write_contest(contest, out, title=title, facts=facts, left_out=left_out, detection=detection)
-    progress("judging", 1, 1, "report written")
     return Compared(contest, out, left_out, detection)
 
 
