@@ -20,6 +20,7 @@ from squeezect.scan import Grid, pseudonym
 from squeezect.training import cross_validate
 from squeezect.training.choosing import Rules, balanced
 from squeezect.training.data import EpochSampler, MixedBatches
+from squeezect.training.fold import Part, predict_part
 from squeezect.training.prepared import key_of
 from squeezect.training.pseudo import pseudo_label
 from squeezect.training.ramp import Ramp, two_part_loss
@@ -239,6 +240,20 @@ def test_labelling_goes_on_where_it_was_killed(cohort, store, more, teachers, tm
     assert done.scans == 13
     # What had been asked is not asked again.
     assert pd.read_csv(tmp_path / "k.csv")["teacher_0"].dropna().iloc[0] == 0.123
+
+
+def test_teachers_answer_in_the_views_that_they_were_judged_in(
+    cohort, recipe, store, more, tmp_path
+):
+    viewed = recipe.model_copy(update={"epochs": 1, "views": 3})
+    run = cross_validate(cohort, viewed, tmp_path / "viewed", store=store.folder)
+    pseudo_label(run, more, tmp_path / "both.csv", labelled=cohort, store=store.folder)
+    part = Part([key_of(case.scan) for case in more.cases], [0] * 13)
+    told = pd.read_csv(tmp_path / "both.csv")["teacher_0"].dropna()
+    model = Checkpoint.load(run / "fold-0").build()
+    three, one = (predict_part(model, store, part, views=views) for views in (3, 1))
+    assert told.to_numpy() == pytest.approx(three, abs=1e-6)
+    assert told.to_numpy() != pytest.approx(one, abs=1e-6)
 
 
 @pytest.mark.parametrize("how", ["patient", "file", "copy", "split"])

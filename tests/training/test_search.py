@@ -11,6 +11,7 @@ import pytest
 from squeezect.cohorts import make_folds
 from squeezect.errors import RecipeError
 from squeezect.training import Recipe, recipe_names
+from squeezect.training.fold import predict_part
 from squeezect.training.prepared import key_of
 from squeezect.training.search import Plan, Space, search_recipes
 from squeezect.training.search.records import Record
@@ -94,6 +95,30 @@ def test_a_search_sees_no_patient_that_judges_and_writes_what_training_takes(
     assert "8 patients, the validation part of the first fold" in page
     report = json.loads((folder / "report" / "search.json").read_text())
     assert len(report["records"]) == 3
+
+
+def test_trials_and_judges_answer_in_the_views_of_their_recipes(
+    cohort, plan, stores, tmp_path, monkeypatch
+):
+    asked = []
+
+    def spy(model, store, part, *, views=1):
+        asked.append(views)
+        return predict_part(model, store, part, views=views)
+
+    for place in ("trial", "judged"):
+        monkeypatch.setattr(f"squeezect.training.search.{place}.predict_part", spy)
+    base = plan.base.model_copy(update={"epochs": 1, "views": 2})
+    viewed = replace(
+        plan, space=space_of("views = { choices = [4, 8] }", tmp_path), base=base, trials=1
+    )
+    found = search_recipes(cohort, replace(viewed, judge=True), tmp_path / "search", store=stores)
+    drawn = found.records[1].values["views"]
+    assert asked[:4] == [2, 2, drawn, drawn]
+    assert asked[4:] == ([2, drawn] if found.best.name == "trial-1" else [2])
+    # What a release before scored in one view is another search; without views it is the same.
+    assert viewed.stamp(cohort)["scored_in"] == "the views of each recipe"
+    assert "scored_in" not in plan.stamp(cohort)
 
 
 def test_a_winner_that_does_worse_on_new_patients_is_reported(cohort, plan, stores, tmp_path):

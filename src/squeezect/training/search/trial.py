@@ -254,7 +254,7 @@ def _fold(
         (folder / RESUME_FILE).unlink(missing_ok=True)
         return None
     task.kept.load_state_dict(watch.best)
-    probability = predict_part(task.kept, volumes, held)
+    probability = predict_part(task.kept, volumes, held, views=recipe.views)
     cases = [bench.cohort.case(row) for row in fold.validation]
     table = pd.DataFrame(
         {
