@@ -15,6 +15,7 @@ from squeezect.training.plans import plan_models
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run_folder import alone
+from squeezect.training.teachers import refuse_pseudo_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,9 @@ def compare_models(
         ModelError: `unknown-model`, `no-models`, `input-too-small`, `needs-monai`, naming it.
         RecipeError: `other-run`, if the folder holds a comparison of other data or another budget;
             `run-in-use`.
-        CohortError, PreparationError: see `cross_validate`.
+        CohortError: `pseudo-labels-unused`; and with PreparationError, see `cross_validate`.
     """
+    refuse_pseudo_labels(cohort, "compare")
     plans, left_out = plan_models(names, recipe)
     claim_comparison(cohort, plans, recipe, out, skip_unreadable=skip_unreadable)
     with alone(out):

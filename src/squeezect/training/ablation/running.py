@@ -29,6 +29,7 @@ from squeezect.training.crossval import cross_validate
 from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
+from squeezect.training.teachers import refuse_pseudo_labels
 
 FULL = "the recipe"
 ONE_VIEW = "one view at test time"
@@ -255,12 +256,14 @@ def ablate(
 
     Raises:
         RecipeError: `bad-recipe`, before anything is trained; `other-run`.
+        CohortError: `pseudo-labels-unused`.
         CohortError, PreparationError: what training says of the data set.
     """
     recipe, seeds, switch_seeds = plan.recipe, plan.seeds, plan.switch_seeds
     forms = [(switch, switched(recipe, switch)) for switch in plan.switches]
     patches = detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
     cohort = read_dataset(dataset)
+    refuse_pseudo_labels(cohort, "ablate")
     bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}

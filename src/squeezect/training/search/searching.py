@@ -25,6 +25,7 @@ from squeezect.training.search.sampling import Sampling
 from squeezect.training.search.space import changed
 from squeezect.training.search.trial import Bench, Tell, run_trial
 from squeezect.training.search.winner import write_recipe
+from squeezect.training.teachers import refuse_pseudo_labels
 
 BASE = "base"
 
@@ -61,10 +62,11 @@ def search_recipes(
 
     Raises:
         RecipeError: `bad-space`, `needs-optuna`, `other-run`, `no-trial-finished`.
-        CohortError: too few patients for the folds; `leak`.
+        CohortError: too few patients for the folds; `leak`; `pseudo-labels-unused`.
         PreparationError: `unprepared-scans`.
     """
     base = plan.base
+    refuse_pseudo_labels(cohort, "search")
     plan.space.check(base)
     outer, inner = _drawn(cohort, plan)
     first = outer.folds[0]
