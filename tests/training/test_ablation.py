@@ -1,10 +1,12 @@
 """Ablations: switches change what they name and nothing else; forms are compared on equal terms."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from squeezect import cli
@@ -23,6 +25,7 @@ from squeezect.training.ablation import (
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
 from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome, Scored
 from squeezect.training.ablation.views import folds_in_one_view
+from squeezect.training.prepared import key_of
 
 TINY = """
 model = "squeezenet-local"
@@ -169,10 +172,15 @@ def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
     place = tmp_path / "out" / f"store-{recipe.preparation.digest}"
     place.parent.mkdir()
     store.folder.rename(place)
+    for case in cohort.cases:  # a scan of the test part, if it were opened, could not be prepared
+        if case.split == "test":
+            shutil.rmtree(place / key_of(case.scan))
     plan = Plan(quick, [Switch("augmentation", None)], seeds=(0,))
     found = ablate(cohort.source, plan, tmp_path / "out")
     # Out of fold only: the four test patients choose nothing.
     assert found.full.first.cases.n == 16
+    for table in (tmp_path / "out" / "runs").rglob("predictions.csv"):
+        assert set(pd.read_csv(table)["part"]) == {"validation"}
     (without,) = found.outcomes
     assert np.array_equal(without.first.cases.label, found.full.first.cases.label)
     assert found.spread == 0

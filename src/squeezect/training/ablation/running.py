@@ -240,7 +240,7 @@ def ablate(
     """Train a recipe and its switched forms under one split and budget, and compare.
 
     A form is compared with the recipe under its first seed, which has the same folds, initial
-    weights and order of cases. Test parts of a cohort stay closed: nothing here may choose on them.
+    weights and order of cases. Test parts of a cohort stay closed: no scan of theirs is opened.
     Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
     a third list to report on.
 
@@ -264,6 +264,8 @@ def ablate(
     patches = detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
     cohort = read_dataset(dataset)
     refuse_pseudo_labels(cohort, "ablate")
+    if not patches:
+        cohort = _without_test(cohort)
     bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
@@ -285,6 +287,11 @@ def ablate(
         Outcome(FULL, full),
         _compared(full[switch_seeds[0]], found),
     )
+
+
+def _without_test(cohort: Cohort) -> Cohort:
+    """The cohort without its test part, whose scans are not even prepared."""
+    return cohort.without({case.row for case in cohort.cases if case.split == "test"})
 
 
 def _scorer(bench: _Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
