@@ -17,6 +17,7 @@ from squeezect.training.prepared import key_of
 from squeezect.training.run_folder import alone, claim
 from squeezect.training.search import Plan, Space, search_recipes
 from squeezect.training.search.records import Record
+from squeezect.training.search.sampling import Sampling
 from squeezect.training.search.space import changed, value_in
 from squeezect.training.search.trial import Bench, run_trial
 from squeezect.training.search.winner import write_recipe
@@ -176,7 +177,8 @@ def test_a_trial_that_draws_other_values_on_the_way_begins_anew(
     place = killed / "trials" / "trial-1"
     assert (place / "fold-0" / "scored.csv").exists()
     assert (place / "fold-1" / "last.ckpt").exists()
-    before = json.loads((place / "drawn.json").read_text())
+    how = {"sampler": "tpe", "pruner": "median", "maximise": False, "steps": 4}
+    before = Sampling(plan.space, seed=0, **how).ask(0).values
     monkeypatch.setattr(
         "squeezect.training.search.sampling._sampler", lambda *_: RandomSampler(seed=99)
     )
