@@ -167,6 +167,18 @@ def test_flat_data_gets_flat_kernels_or_a_refusal_that_names_the_model(budget):
     assert "cnn2d" in [plan.name for plan in plans]
 
 
+def test_what_is_for_one_network_does_not_reach_another():
+    taught = Recipe.load("malignancy")
+    plans, _ = plan_models(["cnn2d", "tumornet", "squeezenet-nodule"], taught)
+    for plan in plans:
+        assert (plan.recipe.teaching is not None) == (plan.name == "squeezenet-nodule")
+        assert Recipe.model_validate(plan.recipe.model_dump(mode="json")) == plan.recipe
+    frozen = Recipe.load("compare-points", freeze=("fire2",))
+    assert plan_model("squeezenet3d", frozen).recipe.freeze == ("fire2",)
+    with pytest.raises(ModelError, match=r"model cnn2d: no layer 'fire2'.*recipe-does-not-fit"):
+        plan_model("cnn2d", frozen)
+
+
 @pytest.mark.parametrize("names", [[], ["cnn2d", "cnn2d"]])
 def test_names_are_checked(names, budget):
     with pytest.raises(ModelError) as error:

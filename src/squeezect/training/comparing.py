@@ -73,7 +73,8 @@ def compare_models(
         progress: who is told.
 
     Raises:
-        ModelError: `unknown-model`, `no-models`, `input-too-small`, `needs-monai`, naming it.
+        ModelError: `unknown-model`, `no-models`, `input-too-small`, `recipe-does-not-fit`,
+            `needs-monai`, naming it.
         RecipeError: `other-run`, if the folder holds a comparison of other data or another budget;
             `run-in-use`.
         CohortError: `pseudo-labels-unused`; and with PreparationError, see `cross_validate`.
@@ -105,7 +106,8 @@ def _judged(
     left_out: Mapping[str, str],
 ) -> Compared:
     """Judge what is trained, and write the report."""
-    entrants = [entrant for one in trained for entrant in _entrants(one)]
+    taught = recipe.teaching is not None
+    entrants = [entrant for one in trained for entrant in _entrants(one, taught=taught)]
     contest = judge_contest(entrants, seed=recipe.seed)
     leaky = any(one.leaks_allowed for one in trained)
     facts = _facts(recipe) | ({"leaks": "allowed"} if leaky else {})
@@ -124,12 +126,15 @@ def _detection(cohort: Cohort, contest: Contest, *, seed: int) -> DetectionConte
     return judge_detection(contest, points, tables, seed=seed)
 
 
-def _entrants(trained: Trained) -> list[Entrant]:
+def _entrants(trained: Trained, *, taught: bool) -> list[Entrant]:
+    """A network, and what else came of it; whether `[teaching]` stayed, if the recipe has any."""
     recipe = trained.plan.recipe
     options = ", ".join(f"{name} = {value}" for name, value in recipe.model_options.items())
     size = " x ".join(map(str, recipe.preparation.size))
     setup = f"{size} voxels, learning rate {recipe.learning_rate:g}"
     setup += f", {options}" if options else ""
+    if taught:
+        setup += ", with [teaching]" if recipe.teaching else ", without [teaching]"
     costs = {name: _float(value) for name, value in trained.cost.as_dict().items()}
     return [
         Entrant(name, read_predictions(path), costs, setup)
