@@ -7,7 +7,7 @@ from squeezect.cohorts import Cohort
 from squeezect.preparation import Preparation, Store, Volume
 from squeezect.preparation.sources import fingerprint
 from squeezect.scan import Grid
-from squeezect.training import Recipe
+from squeezect.training import Recipe, cross_validate
 from squeezect.training.prepared import key_of
 
 SIZE = 32
@@ -63,3 +63,29 @@ def store(tmp_path, cohort, recipe):
         volume = Volume(values, grid, recipe.preparation)
         result.write(key_of(case.scan), volume, source=fingerprint(case.scan))
     return result
+
+
+@pytest.fixture
+def more(tmp_path, cohort, store):
+    """Twelve scans of new patients without labels, and one more of a patient of the cohort."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    rows = ["scan,patient,label"]
+    for i in range(13):
+        place = folder / f"u{i}"
+        place.mkdir()
+        (place / "scan.txt").write_text("stands for a scan")
+        rows.append(f"u{i},{'SECRET19' if i == 12 else f'NEW{i}'},")
+        random = np.random.default_rng(500 + i)
+        values = random.random((32, 32, 32), np.float32) * 0.2
+        if i % 2:
+            values[10:18, 10:18, 10:18] += 0.7
+        volume = Volume(values, Grid((32,) * 3, (2.0,) * 3), store.preparation)
+        store.write(key_of(place), volume, source=fingerprint(place))
+    (folder / "more.csv").write_text("\n".join(rows) + "\n")
+    return Cohort.read(folder / "more.csv", require_labels=False)
+
+
+@pytest.fixture
+def teachers(cohort, recipe, store, tmp_path):
+    return cross_validate(cohort, recipe, tmp_path / "teachers", store=store.folder)

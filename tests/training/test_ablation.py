@@ -1,10 +1,12 @@
 """Ablations: switches change what they name and nothing else; forms are compared on equal terms."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from squeezect import cli
@@ -17,12 +19,15 @@ from squeezect.training.ablation import (
     Switch,
     ablate,
     default_switches,
+    left_out,
     parse_switch,
     switched,
 )
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
 from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome, Scored
+from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
+from squeezect.training.prepared import key_of
 
 TINY = """
 model = "squeezenet-local"
@@ -67,6 +72,61 @@ def test_what_is_on_goes_off_and_what_is_off_goes_on():
     assert said["mixup"] > 0
     assert said["model_options.dropout"] == 0
     assert "insertion" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "patches", "why"),
+    [
+        ("malignancy", "mixup=on", False, "[teaching] leaves it out"),
+        ("malignancy", "augmentation.noise=0.1", False, "[teaching] leaves it out"),
+        ("demo", "mixup=on", False, "it switches insertion.pointing as well"),
+        ("demo", "insertion.bank_share=0", False, "there is no bank of nodules"),
+        ("demo", "seed=3", False, "seeds are those that the ablation is given"),
+        ("paper", "warm_up=0.3", False, "a constant learning rate does not warm up"),
+        *(
+            ("nodule", text, True, "lists of 2D patches are learned from without it")
+            for text in ("balanced_sampling=on", "augmentation=on", "insertion=on", "folds=3")
+        ),
+        # These are what they say.
+        ("demo", "insertion.pointing=0", False, ""),
+        ("demo", "insertion=off", False, ""),
+        ("demo", "schedule=constant", False, ""),
+        ("nodule", "augmentation=on", False, ""),
+        ("nodule", "augmentation.noise=0.1", False, ""),
+        ("modern", "model_options.dropout=off", False, ""),
+        ("malignancy", "teaching=off", False, ""),
+        ("malignancy", "teaching.outline_weight=1", False, ""),
+        ("nodule", "mixup=0", True, ""),  # as it is: a control
+    ],
+)
+def test_switches_that_say_nothing_of_what_they_name_are_refused(name, text, patches, why):
+    recipe = Recipe.load(name)
+    switch = parse_switch(text, recipe)
+    assert why_not(recipe, switch, patches=patches) == why
+    if why:
+        with pytest.raises(RecipeError, match="idle-switch"):
+            forms_of(recipe, [switch], patches=patches)
+
+
+def test_mixup_that_hides_the_pointing_is_not_taken_out_alone():
+    mixed = Recipe.load("demo").model_copy(update={"mixup": 0.2})
+    assert why_not(mixed, Switch("mixup", 0.0)) == "it switches insertion.pointing as well"
+    assert why_not(mixed, Switch("insertion.pointing", 0.0)) == "mixup leaves it out"
+    taught = Recipe.load("malignancy").model_copy(update={"mixup": 0.2})
+    assert why_not(taught, Switch("teaching", None)) == "it switches mixup as well"
+
+
+def test_defaults_leave_out_what_says_nothing_and_tell():
+    for name, patches, gone in (
+        ("malignancy", False, {"mixup = 0.2"}),
+        ("demo", False, {"mixup = 0.2"}),
+        ("modern", False, set()),
+        ("nodule", True, set()),
+        ("modern", True, {"augmentation = off", "balanced_sampling = off"}),
+    ):
+        recipe = Recipe.load(name)
+        assert set(left_out(recipe, patches=patches)) == gone
+        assert not gone & {s.name for s in default_switches(recipe, patches=patches)}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +183,10 @@ def test_patches_are_taken_apart_and_nothing_is_trained_twice(
         gap = outcome.first.roc_auc.value - found.full.first.roc_auc.value
         assert outcome.against.difference.value == pytest.approx(gap)
         assert outcome.p_value >= outcome.against.p_value
+    told = replace(found, skipped={"mixup = 0.2": "[teaching] leaves it out"})
+    assert "mixup = 0.2 ([teaching] leaves it out)" in write_ablation(told, out)
     text = write_ablation(found, out)
+    assert "Not tried" not in text
     assert (out / "ablation.md").read_text() == text
     for outcome in found.outcomes:
         assert f"| {outcome.name} |" in text
@@ -169,10 +232,15 @@ def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
     place = tmp_path / "out" / f"store-{recipe.preparation.digest}"
     place.parent.mkdir()
     store.folder.rename(place)
+    for case in cohort.cases:  # a scan of the test part, if it were opened, could not be prepared
+        if case.split == "test":
+            shutil.rmtree(place / key_of(case.scan))
     plan = Plan(quick, [Switch("augmentation", None)], seeds=(0,))
     found = ablate(cohort.source, plan, tmp_path / "out")
     # Out of fold only: the four test patients choose nothing.
     assert found.full.first.cases.n == 16
+    for table in (tmp_path / "out" / "runs").rglob("predictions.csv"):
+        assert set(pd.read_csv(table)["part"]) == {"validation"}
     (without,) = found.outcomes
     assert np.array_equal(without.first.cases.label, found.full.first.cases.label)
     assert found.spread == 0

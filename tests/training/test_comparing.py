@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from squeezect.cli import app
 from squeezect.cohorts.layouts import read_dataset
-from squeezect.errors import ModelError
+from squeezect.errors import EvaluationError, ModelError, RecipeError
 from squeezect.evaluation.contest import DIAMETER, PRIOR
 from squeezect.evaluation.detection import evaluate_marks
 from squeezect.preparation import Preparation
@@ -75,6 +75,53 @@ def test_what_is_trained_is_not_trained_again(patches, budget, tmp_path, monkeyp
     assert again.contest.as_dict() == first.contest.as_dict()
 
 
+def test_another_comparison_is_not_reported_as_this_one(patches, budget, tmp_path, monkeypatch):
+    cohort, out = read_dataset(patches), tmp_path / "out"
+    compare_models(cohort, ["cnn2d"], budget, out)
+    written = (out / "compare.json").read_bytes()
+    monkeypatch.setattr("squeezect.training.crossval.train_fold", None)
+    longer, less = budget.model_copy(update={"epochs": 2}), cohort.without({1})
+
+    def refused(names, who, recipe, told):
+        with pytest.raises(RecipeError, match=f"another {told}; name another folder") as error:
+            compare_models(who, names, recipe, out)
+        assert error.value.code == "other-run"
+        assert (out / "compare.json").read_bytes() == written
+
+    refused(["cnn2d"], cohort, longer, "recipe")
+    refused(["cnn2d"], less, budget, "cohort")
+    refused(["tumornet"], cohort, longer, "recipe")
+    # A release before stamped its runs only; what fits is taken over.
+    (out / "comparison.json").unlink()
+    refused(["cnn2d"], cohort, longer, "recipe")
+    refused(["cnn2d"], less, budget, "cohort")
+    refused(["tumornet"], less, budget, "cohort")
+    compare_models(cohort, ["cnn2d"], budget, out)
+    refused(["tumornet"], cohort, longer, "recipe")
+    with pytest.raises(RecipeError, match="holds a run, not a comparison"):
+        compare_models(cohort, ["cnn2d"], budget, out / "runs" / "cnn2d")
+
+
+def test_leaks_stay_told_and_unmeasured_memory_is_not(patches, budget, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(stage, done, total, _note):
+        if stage == "cnn2d fold 2 of 2" and done == total:
+            raise Killed
+
+    (patches / "p2.png").write_bytes((patches / "p0.png").read_bytes())
+    cohort, out = read_dataset(patches), tmp_path / "out"
+    with pytest.raises(Killed):
+        compare_models(cohort, ["cnn2d"], budget, out, allow_leaks=True, progress=kill)
+    for allowed in (True, False):
+        compare_models(cohort, ["cnn2d"], budget, out, allow_leaks=allowed)
+        told = json.loads((out / "compare.json").read_text())
+        assert told["facts"]["leaks"] == "allowed"
+    assert told["standings"]["cnn2d"]["costs"]["seconds_per_epoch"] > 0
+    assert told["standings"]["cnn2d"]["costs"]["peak_mib"] is None
+
+
 def test_the_process_is_fitted_within_its_fold(patches, budget, tmp_path):
     cohort = read_dataset(patches)
     compare_models(cohort, ["tumornet"], budget, tmp_path / "out")
@@ -88,6 +135,15 @@ def test_the_process_is_fitted_within_its_fold(patches, budget, tmp_path):
     assert places(plain) == places(process)
     assert plain != process
     assert (folder / "fold-0" / "gaussian.safetensors").is_file()
+    # The folds that count are those of the networks, whatever would be drawn today.
+    folds = json.loads((folder / "folds.json").read_text())
+    (folder / "folds.json").write_text(json.dumps(folds | {"folds": folds["folds"][::-1]}))
+    (folder / PREDICTIONS).unlink()
+    with pytest.raises(EvaluationError, match="other-cases"):
+        compare_models(cohort, ["tumornet"], budget, tmp_path / "out")
+    with (folder / PREDICTIONS).open() as file:
+        judged = [int(row["row"]) for row in csv.DictReader(file) if row["fold"] == "0"]
+    assert judged == folds["folds"][1]["validation"]
 
 
 def test_a_recipe_is_chosen_by_the_data(patches):
@@ -109,6 +165,18 @@ def test_flat_data_gets_flat_kernels_or_a_refusal_that_names_the_model(budget):
     plans, left_out = plan_models(["all"], budget)
     assert "densenet121" in left_out
     assert "cnn2d" in [plan.name for plan in plans]
+
+
+def test_what_is_for_one_network_does_not_reach_another():
+    taught = Recipe.load("malignancy")
+    plans, _ = plan_models(["cnn2d", "tumornet", "squeezenet-nodule"], taught)
+    for plan in plans:
+        assert (plan.recipe.teaching is not None) == (plan.name == "squeezenet-nodule")
+        assert Recipe.model_validate(plan.recipe.model_dump(mode="json")) == plan.recipe
+    frozen = Recipe.load("compare-points", freeze=("fire2",))
+    assert plan_model("squeezenet3d", frozen).recipe.freeze == ("fire2",)
+    with pytest.raises(ModelError, match=r"model cnn2d: no layer 'fire2'.*recipe-does-not-fit"):
+        plan_model("cnn2d", frozen)
 
 
 @pytest.mark.parametrize("names", [[], ["cnn2d", "cnn2d"]])

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,9 +13,8 @@ from squeezect.checkpoint import Checkpoint, read_card
 from squeezect.cohorts import Cohort, Folds
 from squeezect.errors import CohortError, RecipeError
 from squeezect.evaluation import evaluate
-from squeezect.preparation import Volume
 from squeezect.preparation.sources import fingerprint
-from squeezect.scan import Grid, pseudonym
+from squeezect.scan import pseudonym
 from squeezect.training import cross_validate
 from squeezect.training.choosing import Rules, balanced
 from squeezect.training.data import EpochSampler, MixedBatches
@@ -92,32 +90,6 @@ def test_batches_hold_pseudo_labelled_cases_only_once_they_count():
         guessed = [t[1] for batch in batches for t in batch if t[1] >= 12]
         assert len(guessed) == (0 if epoch <= 2 else 6)
         assert len(set(guessed)) == len(guessed)
-
-
-@pytest.fixture
-def more(tmp_path, cohort, store):
-    """Twelve scans of new patients without labels, and one more of a patient of the cohort."""
-    folder = tmp_path / "more"
-    folder.mkdir()
-    rows = ["scan,patient,label"]
-    for i in range(13):
-        place = folder / f"u{i}"
-        place.mkdir()
-        (place / "scan.txt").write_text("stands for a scan")
-        rows.append(f"u{i},{'SECRET19' if i == 12 else f'NEW{i}'},")
-        random = np.random.default_rng(500 + i)
-        values = random.random((32, 32, 32), np.float32) * 0.2
-        if i % 2:
-            values[10:18, 10:18, 10:18] += 0.7
-        volume = Volume(values, Grid((32,) * 3, (2.0,) * 3), store.preparation)
-        store.write(key_of(place), volume, source=fingerprint(place))
-    (folder / "more.csv").write_text("\n".join(rows) + "\n")
-    return Cohort.read(folder / "more.csv", require_labels=False)
-
-
-@pytest.fixture
-def teachers(cohort, recipe, store, tmp_path):
-    return cross_validate(cohort, recipe, tmp_path / "teachers", store=store.folder)
 
 
 def label(teachers, more, cohort, store, out, **options):

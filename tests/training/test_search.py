@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from optuna.samplers import RandomSampler
 
 from squeezect.cohorts import make_folds
 from squeezect.errors import RecipeError
 from squeezect.training import Recipe, recipe_names
+from squeezect.training.fold import predict_part
 from squeezect.training.prepared import key_of
+from squeezect.training.run_folder import alone, claim
 from squeezect.training.search import Plan, Space, search_recipes
 from squeezect.training.search.records import Record
-from squeezect.training.search.sampling import Sampling, importances
+from squeezect.training.search.sampling import Sampling
 from squeezect.training.search.space import changed, value_in
 from squeezect.training.search.trial import Bench, run_trial
 from squeezect.training.search.winner import write_recipe
@@ -96,6 +99,30 @@ def test_a_search_sees_no_patient_that_judges_and_writes_what_training_takes(
     assert len(report["records"]) == 3
 
 
+def test_trials_and_judges_answer_in_the_views_of_their_recipes(
+    cohort, plan, stores, tmp_path, monkeypatch
+):
+    asked = []
+
+    def spy(model, store, part, *, views=1):
+        asked.append(views)
+        return predict_part(model, store, part, views=views)
+
+    for place in ("trial", "judged"):
+        monkeypatch.setattr(f"squeezect.training.search.{place}.predict_part", spy)
+    base = plan.base.model_copy(update={"epochs": 1, "views": 2})
+    viewed = replace(
+        plan, space=space_of("views = { choices = [4, 8] }", tmp_path), base=base, trials=1
+    )
+    found = search_recipes(cohort, replace(viewed, judge=True), tmp_path / "search", store=stores)
+    drawn = found.records[1].values["views"]
+    assert asked[:4] == [2, 2, drawn, drawn]
+    assert asked[4:] == ([2, drawn] if found.best.name == "trial-1" else [2])
+    # What a release before scored in one view is another search; without views it is the same.
+    assert viewed.stamp(cohort)["scored_in"] == "the views of each recipe"
+    assert "scored_in" not in plan.stamp(cohort)
+
+
 def test_a_winner_that_does_worse_on_new_patients_is_reported(cohort, plan, stores, tmp_path):
     folder = tmp_path / "search"
     search_recipes(cohort, plan, folder, store=stores)
@@ -137,6 +164,36 @@ def test_kills_and_asking_for_more_trials_change_nothing(cohort, plan, stores, t
     assert (whole / "best.toml").read_bytes() == (killed / "best.toml").read_bytes()
     with pytest.raises(RecipeError, match="another sampler"):
         search_recipes(cohort, replace(plan, sampler="random"), killed, store=stores)
+
+
+def test_a_trial_that_draws_other_values_on_the_way_begins_anew(
+    cohort, plan, stores, tmp_path, monkeypatch
+):
+    """As after an upgrade of Optuna: what was trained with other values is not this trial."""
+    one = replace(plan, trials=1)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    with pytest.raises(Killed):
+        search_recipes(cohort, one, killed, store=stores, progress=kill_at(0.95))
+    place = killed / "trials" / "trial-1"
+    assert (place / "fold-0" / "scored.csv").exists()
+    assert (place / "fold-1" / "last.ckpt").exists()
+    how = {"sampler": "tpe", "pruner": "median", "maximise": False, "steps": 4}
+    before = Sampling(plan.space, seed=0, **how).ask(0).values
+    monkeypatch.setattr(
+        "squeezect.training.search.sampling._sampler", lambda *_: RandomSampler(seed=99)
+    )
+    search_recipes(cohort, one, killed, store=stores)
+    search_recipes(cohort, one, whole, store=stores)
+    assert records_of(killed, 1) == records_of(whole, 1)
+    assert records_of(killed, 1)[0].values != before
+
+
+def test_a_search_has_its_folder_alone(cohort, plan, tmp_path):
+    folder = tmp_path / "search"
+    claim(folder, plan.stamp(cohort))
+    with alone(folder), pytest.raises(RecipeError, match="run-in-use"):
+        search_recipes(cohort, plan, folder)
+    assert not (folder / "trials").exists()
 
 
 def test_failing_trials_are_recorded_and_do_not_stop_the_others(cohort, plan, stores, tmp_path):
@@ -183,81 +240,6 @@ def test_a_trial_that_is_given_up_stops_at_that_epoch(cohort, recipe, store, tmp
         assert record.score == asked.told[-1][0] == record.by_step[at]
         assert len(record.folds) == (at - 1) // 3
         assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def pretend(sampling, trials, *, from_scratch):
-    """A search whose scores are a formula; rebuilt before every trial if asked."""
-    records = []
-    for number in range(trials):
-        current = sampling()
-        if from_scratch or number == 0:
-            for record in records:
-                current.add(record)
-            held = current
-        asked = held.ask(number)
-        state, by_step = "complete", {}
-        for step in range(1, 10):
-            far = abs(asked.values["learning_rate"] - 1e-3) * 100 + asked.values["batch_size"] / 10
-            by_step[step] = far + 1 / step
-            if asked.report(by_step[step], step):
-                state = "pruned"
-                break
-        record = Record(
-            name=f"trial-{number}",
-            state=state,
-            values=asked.values,
-            score=by_step[max(by_step)],
-            by_step=by_step,
-        )
-        records.append(held.tell(asked, record))
-    return records
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
-def test_draws_depend_on_seed_and_finished_trials_only(tmp_path, sampler, pruner):
-    space = space_of(SPACE, tmp_path)
-
-    def make(seed=3):
-        return Sampling(space, sampler=sampler, pruner=pruner, seed=seed, maximise=False, steps=9)
-
-    once = pretend(make, 12, from_scratch=False)
-    assert pretend(make, 12, from_scratch=True) == once
-    assert pretend(lambda: make(4), 12, from_scratch=False) != once
-    assert [Record.model_validate_json(r.model_dump_json()) for r in once] == once
-    states = {record.state for record in once}
-    assert states == ({"complete"} if pruner == "none" else {"complete", "pruned"})
-    for record in once:
-        assert 1e-5 <= record.values["learning_rate"] <= 1e-2
-        assert record.values["batch_size"] in (3, 4, 5)
-        assert record.values["optimiser"] in ("adam", "adamw")
-
-
-def test_the_field_that_decides_is_the_important_one(tmp_path):
-    space = space_of(SPACE, tmp_path)
-
-    def make():
-        return Sampling(space, sampler="random", pruner="none", seed=0, maximise=False, steps=9)
-
-    records = [
-        r.model_copy(update={"score": float(r.values["model_options.dropout"])})
-        for r in pretend(make, 20, from_scratch=False)
-    ]
-    shares = importances(space, records, maximise=False, replicates=4)
-    assert max(shares, key=lambda name: shares[name][0]) == "model_options.dropout"
-    assert shares["model_options.dropout"][0] > 0.8
-    assert sum(share for share, _, _ in shares.values()) == pytest.approx(1)
-    assert importances(space, records[:3], maximise=False) == {}
-
-
-def test_true_and_one_are_different_choices(tmp_path):
-    space = space_of(
-        "balanced_sampling = { choices = [true, false] }\nmixup = { choices = [1, 0] }", tmp_path
-    )
-    sampling = Sampling(space, sampler="random", pruner="none", seed=0, maximise=False, steps=1)
-    values = sampling.ask(0).values
-    assert isinstance(values["balanced_sampling"], bool)
-    assert not isinstance(values["mixup"], bool)
 
 
 @pytest.mark.parametrize(

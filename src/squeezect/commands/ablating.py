@@ -35,24 +35,39 @@ def ablate(
     """Take a recipe apart: train it, and it with one trick switched, under the same split.
 
     Without --vary, every augmentation, average and regulariser that the recipe has is switched off
-    in turn, and every usual one that it lacks is switched on. Writes ablation.md, ablation.json
+    in turn, and every usual one that it lacks is switched on, unless training would not use it
+    or something else would go with it; the report names these. Writes ablation.md, ablation.json
     and index.html: ROC AUC with interval, the paired difference to the recipe with its p-value,
     and the spread over seeds. Finished runs are kept, so the same command goes on after a kill.
 
     Example: squeezect ablate patches/ -r nodule --vary mixup=on --vary turning.noise=0 -o ablation
     """
-    from squeezect.cohorts.layouts import detect_layout
     from squeezect.training import Recipe
-    from squeezect.training.ablation import Plan, default_switches, parse_switch, switched
+    from squeezect.training.ablation import (
+        Plan,
+        default_switches,
+        learns_from_lists,
+        left_out,
+        parse_switch,
+        switched,
+    )
     from squeezect.training.ablation import ablate as run
     from squeezect.training.ablation.report import write_ablation
 
     base = Recipe.load(recipe, epochs=epochs)
-    if detect_layout(dataset) == "patch-lists" and not base.preparation.cuts_patches:
+    if learns_from_lists(dataset, base):
         refuse_given(context, ("workers",), because="2D patches are read as they are")
     base = switched(base, *(parse_switch(text, base) for text in set_ or ()))
-    switches = [parse_switch(text, base) for text in vary or ()] or default_switches(base)
-    plan = Plan(base, switches, _numbers(seeds), _numbers(switch_seeds), specificity)
+    patches = learns_from_lists(dataset, base)
+    asked = [parse_switch(text, base) for text in vary or ()]
+    plan = Plan(
+        base,
+        asked or default_switches(base, patches=patches),
+        _numbers(seeds),
+        _numbers(switch_seeds),
+        specificity,
+        {} if asked else left_out(base, patches=patches),
+    )
     with Bars(quiet=quiet) as bars:
         result = run(dataset, plan, out, workers=workers, progress=bars)
     text = write_ablation(result, out)

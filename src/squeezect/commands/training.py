@@ -110,7 +110,7 @@ def train(
                 skip_unreadable=skip_unreadable,
                 allow_leaks=allow_leaks,
                 source=source,
-                teachers=Teachers.beside(cohort) if cohort.is_file() else None,
+                teachers=Teachers.of(who),
                 progress=bars,
             )
     if json_:

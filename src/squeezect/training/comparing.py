@@ -10,10 +10,12 @@ from squeezect.evaluation.contest_froc import DetectionContest, judge_detection
 from squeezect.evaluation.contest_page import verdict, write_contest
 from squeezect.evaluation.detection import has_tables
 from squeezect.evaluation.predictions import read_predictions
-from squeezect.training.contest import Trained, train_all
+from squeezect.training.contest import Trained, claim_comparison, train_all
 from squeezect.training.plans import plan_models
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
+from squeezect.training.run_folder import alone
+from squeezect.training.teachers import refuse_pseudo_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,34 +66,54 @@ def compare_models(
         cohort: labelled cases of any data set.
         names: of the networks; ``all`` for every one that can take the recipe's input.
         recipe: the budget; what each network changes in it is in the report.
-        out: folder of the comparison; resumed by network and fold.
+        out: folder of the comparison; resumed by network and fold if it holds this very one.
         workers: processes that prepare scans.
         skip_unreadable: leave out cases that cannot be prepared.
         allow_leaks: train although parts share something (recorded).
         progress: who is told.
 
     Raises:
-        ModelError: `unknown-model`, `no-models`, `input-too-small`, `needs-monai`, naming it.
-        CohortError, RecipeError, PreparationError: see `cross_validate`.
+        ModelError: `unknown-model`, `no-models`, `input-too-small`, `recipe-does-not-fit`,
+            `needs-monai`, naming it.
+        RecipeError: `other-run`, if the folder holds a comparison of other data or another budget;
+            `run-in-use`.
+        CohortError: `pseudo-labels-unused`; and with PreparationError, see `cross_validate`.
     """
+    refuse_pseudo_labels(cohort, "compare")
     plans, left_out = plan_models(names, recipe)
-    trained = train_all(
-        cohort,
-        plans,
-        out,
-        workers=workers,
-        skip_unreadable=skip_unreadable,
-        allow_leaks=allow_leaks,
-        progress=progress,
-    )
-    progress("judging", 0, 1, f"{len(trained)} networks")
-    entrants = [entrant for one in trained for entrant in _entrants(one)]
+    claim_comparison(cohort, plans, recipe, out, skip_unreadable=skip_unreadable)
+    with alone(out):
+        trained = train_all(
+            cohort,
+            plans,
+            out,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            allow_leaks=allow_leaks,
+            progress=progress,
+        )
+        progress("judging", 0, 1, f"{len(trained)} networks")
+        found = _judged(cohort, trained, recipe, out, left_out)
+    progress("judging", 1, 1, "report written")
+    return found
+
+
+def _judged(
+    cohort: Cohort,
+    trained: Sequence[Trained],
+    recipe: Recipe,
+    out: Path,
+    left_out: Mapping[str, str],
+) -> Compared:
+    """Judge what is trained, and write the report."""
+    taught = recipe.teaching is not None
+    entrants = [entrant for one in trained for entrant in _entrants(one, taught=taught)]
     contest = judge_contest(entrants, seed=recipe.seed)
-    facts = _facts(recipe) | ({"leaks": "allowed"} if allow_leaks else {})
+    leaky = any(one.leaks_allowed for one in trained)
+    facts = _facts(recipe) | ({"leaks": "allowed"} if leaky else {})
     title = f"Models compared on {cohort.source.resolve().parent.name}"
     detection = _detection(cohort, contest, seed=recipe.seed)
     write_contest(contest, out, title=title, facts=facts, left_out=left_out, detection=detection)
-    progress("judging", 1, 1, "report written")
     return Compared(contest, out, left_out, detection)
 
 
@@ -104,12 +126,15 @@ def _detection(cohort: Cohort, contest: Contest, *, seed: int) -> DetectionConte
     return judge_detection(contest, points, tables, seed=seed)
 
 
-def _entrants(trained: Trained) -> list[Entrant]:
+def _entrants(trained: Trained, *, taught: bool) -> list[Entrant]:
+    """A network, and what else came of it; whether `[teaching]` stayed, if the recipe has any."""
     recipe = trained.plan.recipe
     options = ", ".join(f"{name} = {value}" for name, value in recipe.model_options.items())
     size = " x ".join(map(str, recipe.preparation.size))
     setup = f"{size} voxels, learning rate {recipe.learning_rate:g}"
     setup += f", {options}" if options else ""
+    if taught:
+        setup += ", with [teaching]" if recipe.teaching else ", without [teaching]"
     costs = {name: _float(value) for name, value in trained.cost.as_dict().items()}
     return [
         Entrant(name, read_predictions(path), costs, setup)

@@ -5,17 +5,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from squeezect.cohorts import Cohort, make_folds
+from pydantic import ValidationError
+
+from squeezect import __version__
+from squeezect.cohorts import Cohort, Folds
+from squeezect.errors import RecipeError
 from squeezect.training.costs import peak_memory, seconds_per_epoch, seconds_per_volume
 from squeezect.training.crossval import cross_validate
 from squeezect.training.gaussian_head import add_gaussian_head
 from squeezect.training.plans import Plan
 from squeezect.training.progress import Progress, silent
+from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run
-from squeezect.training.run_folder import write_json
+from squeezect.training.run_folder import OTHER_RUN, claim, write_json
 from squeezect.training.supplies import Supplies
 
 COST_FILE = "cost.json"
+STAMP_FILE = "comparison.json"
+RUN_FILE = "run.json"
 PREDICTIONS = "predictions.csv"
 
 
@@ -28,7 +35,8 @@ class Cost:
         gflop: of one forward pass on one volume, in 10^9.
         seconds_per_epoch: median over epochs and folds.
         seconds_per_volume: median of one forward pass on one prepared volume.
-        peak_mib: most memory held while training; None where the system does not tell.
+        peak_mib: most memory held while training; None where the system does not tell, and where
+            the network was not trained in one go, so that nobody measured all of it.
     """
 
     parameters: int
@@ -51,11 +59,64 @@ class Trained:
         cost: what that took.
         predictions: tables of predictions by the name of who made them; a network with a Gaussian
             process on its features has two.
+        leaks_allowed: whether it was trained although parts might share something.
     """
 
     plan: Plan
     cost: Cost
     predictions: dict[str, Path]
+    leaks_allowed: bool = False
+
+
+def claim_comparison(
+    cohort: Cohort,
+    plans: Sequence[Plan],
+    recipe: Recipe,
+    out: Path,
+    *,
+    skip_unreadable: bool = False,
+) -> None:
+    """Write which comparison owns a folder, or check that this one does, and all runs in it.
+
+    More networks may be asked for later. Releases before stamped the runs only; their folders are
+    taken over if every run fits.
+
+    Args:
+        cohort: labelled cases.
+        plans: of the networks.
+        recipe: what they have in common.
+        out: folder of the comparison, made if it is not there.
+        skip_unreadable: leave out cases that cannot be prepared.
+
+    Raises:
+        RecipeError: `other-run`.
+    """
+    shared = {"cohort": cohort.digest, "skip_unreadable": skip_unreadable}
+    whole = shared | {"recipe": recipe.model_dump(mode="json")}
+    stamps = {plan.name: shared | {"recipe": plan.recipe.model_dump(mode="json")} for plan in plans}
+    path = out / STAMP_FILE
+    if path.exists():
+        found = _with_defaults(json.loads(path.read_text("utf-8")))
+        differing = [key for key in whole if found.get(key) != whole[key]]
+        if differing:
+            what = f"folder {out} holds a comparison with another {differing[0]}"
+            raise RecipeError(OTHER_RUN, what)
+    elif (out / RUN_FILE).exists():
+        raise RecipeError(OTHER_RUN, f"folder {out} holds a run, not a comparison")
+    for run in sorted(out.glob(f"runs/*/{RUN_FILE}")):
+        claim(run.parent, stamps.get(run.parent.name, shared))
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"version": __version__, **whole})
+
+
+def _with_defaults(stamp: dict[str, object]) -> dict[str, object]:
+    """A stamp whose recipe has the fields that it did not know yet."""
+    try:
+        recipe = Recipe.model_validate(stamp.get("recipe")).model_dump(mode="json")
+    except ValidationError:
+        return stamp
+    return stamp | {"recipe": recipe}
 
 
 def train_all(
@@ -72,7 +133,7 @@ def train_all(
 
     Args:
         cohort: labelled cases.
-        plans: of the networks.
+        plans: of the networks; runs of theirs in the folder must be these, see `claim_comparison`.
         out: folder of the comparison; runs go into ``runs``, volumes into ``stores``.
         workers: processes that prepare scans.
         skip_unreadable: leave out cases that cannot be prepared.
@@ -87,9 +148,9 @@ def train_all(
     for number, plan in enumerate(plans):
         progress("comparing", number, len(plans), plan.name)
         folder = out / "runs" / plan.name
-        finished = _finished(folder)
+        begun = (folder / RUN_FILE).exists()
         with peak_memory() as peak:
-            if not finished:
+            if not _finished(folder):
                 cross_validate(
                     cohort,
                     plan.recipe,
@@ -99,13 +160,14 @@ def train_all(
                     supplies=supplies,
                     progress=_named(progress, plan.name),
                 )
-        trained.append(_closed(cohort, plan, folder, supplies, peak.mib))
+        # What is left of a training says nothing of the memory that the whole of it took.
+        trained.append(_closed(cohort, plan, folder, supplies, None if begun else peak.mib))
     progress("comparing", len(plans), len(plans), "trained")
     return trained
 
 
 def _finished(folder: Path) -> bool:
-    path = folder / "run.json"
+    path = folder / RUN_FILE
     return path.exists() and json.loads(path.read_text("utf-8"))["status"] == "finished"
 
 
@@ -137,15 +199,20 @@ def _closed(
     gaussian = add_gaussian_head(run)
     if gaussian is not None:
         tables[f"{plan.name} + Gaussian process"] = gaussian
-    return Trained(plan, cost, tables)
+    return Trained(plan, cost, tables, leaks_allowed=_leaks_allowed(folder))
 
 
 def _finished_run(cohort: Cohort, plan: Plan, folder: Path, supplies: Supplies) -> Run:
-    """The run again, with its volumes and folds."""
-    recipe = plan.recipe
-    volumes, failed = supplies.prepared(cohort, recipe.preparation, silent)
-    kept = cohort.without(set(failed))
-    folds = make_folds(
-        kept, folds=recipe.folds, seed=recipe.seed, tune_fraction=recipe.tune_fraction
-    )
-    return Run(kept, recipe, folder, volumes, folds)
+    """The run again: its volumes, and the folds and cases that its networks were trained on."""
+    facts = json.loads((folder / RUN_FILE).read_text("utf-8"))
+    volumes, _ = supplies.prepared(cohort, plan.recipe.preparation, silent)
+    kept = cohort.without({one["row"] for one in facts["skipped"]})
+    # Drawn anew, they might put cases into a fold's training part that its network is judged by.
+    folds = Folds.from_dict(json.loads((folder / "folds.json").read_text("utf-8")))
+    return Run(kept, plan.recipe, folder, volumes, folds)
+
+
+def _leaks_allowed(folder: Path) -> bool:
+    """What the run's audit says, whatever this call was told: trained is trained."""
+    path = folder / "audit.json"
+    return path.exists() and bool(json.loads(path.read_text("utf-8")).get("leaks_allowed"))

@@ -2,26 +2,35 @@
 
 Folds, epochs, batches, augmentation and seed stay those of the recipe. A network without norms
 learns at a fifth of the rate, networks of planes get planes, and rivals are made narrower, so that
-a comparison ends on a processor; a report says all of it.
+a comparison ends on a processor; `[teaching]` stays with the network that it is for. A report says
+all of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from squeezect.cohorts import Cohort
 from squeezect.cohorts.table import PICTURES
-from squeezect.errors import Code, ModelError
+from squeezect.errors import Code, ModelError, RecipeError
 from squeezect.models import model_names
 from squeezect.models.catalogue import count
 from squeezect.models.registry import TOO_SMALL, entry
 from squeezect.preparation import Preparation
 from squeezect.scan import Shape
 from squeezect.training.recipe import Recipe
+from squeezect.training.starting import rehearse
 
 NO_MODELS = Code(
     "no-models",
     "A comparison names no network, or one of them twice.",
     "name networks that squeezect models lists, separated by commas, or all",
+)
+NO_FIT = Code(
+    "recipe-does-not-fit",
+    "The recipe of a comparison asks a network for what it does not have.",
+    "take it out of the recipe, or leave the network out",
 )
 ALL = "all"
 
@@ -132,8 +141,8 @@ def plan_models(names: Sequence[str], recipe: Recipe) -> tuple[list[Plan], dict[
         A plan per network, and why others of ``all`` do not take part.
 
     Raises:
-        ModelError: `unknown-model`, `no-models`, `input-too-small` or `needs-monai`, naming the
-            network.
+        ModelError: `unknown-model`, `no-models`, `input-too-small`, `recipe-does-not-fit` or
+            `needs-monai`, naming the network.
 
     Example:
         >>> plans, _ = plan_models(["cnn2d"], Recipe.load("compare-points"))
@@ -173,13 +182,30 @@ def plan_model(name: str, recipe: Recipe) -> Plan:
     own = recipe.model_options if recipe.model == name else {}
     options = {**change.options, **own}
     parameters, gflop = count(name, size, options=options)
-    fitted = recipe.model_copy(
-        update={
-            "name": f"{recipe.name} {name}",
-            "model": name,
-            "model_options": options,
-            "preparation": preparation.model_copy(update={"size": size}),
-            "learning_rate": recipe.learning_rate * change.rate,
-        }
-    )
-    return Plan(name, fitted, parameters, gflop)
+    changes = {
+        "name": f"{recipe.name} {name}",
+        "model": name,
+        "model_options": options,
+        "preparation": preparation.model_copy(update={"size": size}),
+        "learning_rate": recipe.learning_rate * change.rate,
+        # What is taught beside the label is for the recipe's own network.
+        "teaching": recipe.teaching if name == recipe.model else None,
+    }
+    return Plan(name, _checked(recipe.model_copy(update=changes)), parameters, gflop)
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    """A recipe that was changed, validated again, its layers looked for in its network.
+
+    Raises:
+        ModelError: `recipe-does-not-fit`.
+    """
+    try:
+        rehearse(recipe, None)
+        return Recipe.model_validate(recipe.model_dump())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc'])) or 'recipe'}: {first['msg']}"
+        raise ModelError(NO_FIT, f"model {recipe.model}: {what}") from error
+    except RecipeError as error:
+        raise ModelError(NO_FIT, f"model {recipe.model}: {error.what}") from error

@@ -133,6 +133,8 @@ def pseudo_label(  # noqa: PLR0913
     _audit([c for c in test if c.row not in failed], asked, volumes, transductive=transductive)
     rules = _with_share(rules or Rules(), cohort)
     said = _said(source.donors, asked, volumes, out, progress)
+    # In this order: new teachers beside an old table would go unnoticed, but a table without any is
+    # refused (`teachers-missing`).
     _write(cohort, said, asked, out)
     teachers = tuple(map(_teacher, source.donors, said))
     told = Teachers(run=source.name, teachers=teachers, rules=rules, transductive=transductive)
@@ -227,7 +229,8 @@ def _said(
 def _answers(donor: Donor, asked: Sequence[Case], volumes: Prepared, part: Path) -> list[float]:
     """Probabilities of one network, kept in a scratch file until all have answered."""
     keys = [case_key(case, volumes.preparation) for case in asked]
-    text = json.dumps([donor.card.weights_sha256, volumes.preparation.digest, keys])
+    views = _views_of(donor)
+    text = json.dumps([donor.card.weights_sha256, volumes.preparation.digest, keys, views])
     mark = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     if part.is_file():
         kept = json.loads(part.read_text("utf-8"))
@@ -236,10 +239,17 @@ def _answers(donor: Donor, asked: Sequence[Case], volumes: Prepared, part: Path)
     if donor.card.preparation.digest != volumes.preparation.digest:
         what = f"{donor.name} wants another preparation than its run's first network"
         raise CheckpointError(NOT_ALIKE, what)
-    found = predict_part(donor.checkpoint.build(), volumes, Part(keys, [0] * len(keys)))
+    unknown = Part(keys, [0] * len(keys))
+    found = predict_part(donor.checkpoint.build(), volumes, unknown, views=views)
     probabilities = np.round(found, 9).tolist()
     write_atomically(part, json.dumps({"mark": mark, "probabilities": probabilities}).encode())
     return [float(value) for value in probabilities]
+
+
+def _views_of(donor: Donor) -> int:
+    """The views that a network was judged in, by the recipe in its card; one if it tells none."""
+    views = donor.card.recipe.get("views", 1)
+    return views if isinstance(views, int) else 1
 
 
 NOT_ALIKE = Code(

@@ -6,6 +6,7 @@ cannot hold lies beside it in ``NAME.teachers.json``.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,9 @@ from squeezect.scan import pseudonym
 from squeezect.training.choosing import Rules
 from squeezect.training.seen import Seen
 
+COLUMN = re.compile(r"teacher_\d+")
+"""How the columns of teachers are called."""
+
 NO_TEACHER = Code(
     "no-honest-teacher",
     "Every teacher has been trained on patients that a fold of this run is judged by.",
@@ -28,6 +32,19 @@ BAD_TEACHERS = Code(
     "bad-teachers",
     "The file beside the table does not tell of its teachers, or tells of others.",
     "make the table again with squeezect pseudo-label",
+)
+
+
+NO_TEACHERS_FILE = Code(
+    "teachers-missing",
+    "A table has pseudo-labels, but no file beside it tells of their teachers.",
+    "keep NAME.teachers.json beside NAME.csv, or make the table again with squeezect pseudo-label, "
+    "or take its teacher_ columns out",
+)
+UNTAUGHT = Code(
+    "pseudo-labels-unused",
+    "A table with pseudo-labels is given to a command that does not learn from them.",
+    "give the table without its teacher_ columns, or learn from it with squeezect train",
 )
 
 
@@ -101,6 +118,21 @@ class Teachers(BaseModel):
         except (ValidationError, UnicodeDecodeError) as error:
             first = " ".join(str(error).splitlines()[:3])
             raise CohortError(BAD_TEACHERS, f"{path.name}: {first}") from error
+
+    @classmethod
+    def of(cls, cohort: Cohort) -> Self | None:
+        """The teachers of a cohort's table; None if it has no pseudo-labels.
+
+        Raises:
+            CohortError: `bad-teachers`; `teachers-missing`, if there are pseudo-labels of nobody.
+        """
+        found = cls.beside(cohort.source) if cohort.source.is_file() else None
+        spoken = spoken_columns(cohort)
+        if found is None and spoken:
+            beside = file_beside(cohort.source).name
+            what = f"{cohort.source.name} has the column {spoken[0]!r}, but {beside} is not there"
+            raise CohortError(NO_TEACHERS_FILE, what)
+        return found
 
     def save(self, table: Path) -> None:
         """Write them beside a table."""
@@ -177,6 +209,30 @@ class Teachers(BaseModel):
 def file_beside(table: Path) -> Path:
     """Where the teachers of a table are."""
     return table.with_name(f"{table.stem}.teachers.json")
+
+
+def spoken_columns(cohort: Cohort) -> list[str]:
+    """Columns in which teachers have said something, sorted."""
+    names = {name for case in cohort.cases for name, text in case.extra.items() if text}
+    return sorted(name for name in names if COLUMN.fullmatch(name))
+
+
+def refuse_pseudo_labels(cohort: Cohort, verb: str) -> None:
+    """Refuse a table with pseudo-labels where nothing learns from them.
+
+    Args:
+        cohort: the cases.
+        verb: what was to be done with them.
+
+    Raises:
+        CohortError: `pseudo-labels-unused`.
+    """
+    spoken = spoken_columns(cohort)
+    if spoken:
+        what = (
+            f"{cohort.source.name} has the column {spoken[0]!r}, which {verb} does not learn from"
+        )
+        raise CohortError(UNTAUGHT, what)
 
 
 def _mean(case: Case, usable: Sequence[Teacher], cohort: Cohort) -> float | None:

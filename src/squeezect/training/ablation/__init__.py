@@ -1,7 +1,20 @@
 """What each trick of a recipe is worth: the recipe with one of them switched, all else equal."""
 
-from squeezect.training.ablation.running import Ablation, Outcome, Plan, Scored, ablate
-from squeezect.training.ablation.switches import Switch, default_switches, parse_switch, switched
+from squeezect.training.ablation.running import (
+    Ablation,
+    Outcome,
+    Plan,
+    Scored,
+    ablate,
+    learns_from_lists,
+)
+from squeezect.training.ablation.switches import (
+    Switch,
+    default_switches,
+    left_out,
+    parse_switch,
+    switched,
+)
 
 __all__ = [
     "Ablation",
@@ -11,6 +24,8 @@ __all__ = [
     "Switch",
     "ablate",
     "default_switches",
+    "learns_from_lists",
+    "left_out",
     "parse_switch",
     "switched",
 ]

@@ -36,8 +36,8 @@ def verdict(ablation: Ablation, outcome: Outcome) -> Verdict:
 
 
 def blocks_of(ablation: Ablation) -> list[Block]:
-    """The table, and the verdicts in words."""
-    return [_table(ablation), *_verdicts(ablation), _method(ablation)]
+    """The table, the verdicts in words, and what was not tried."""
+    return [_table(ablation), *_verdicts(ablation), *_skipped(ablation), _method(ablation)]
 
 
 def write_ablation(ablation: Ablation, out: Path) -> str:
@@ -133,6 +133,12 @@ def _verdicts(ablation: Ablation) -> list[Block]:
         for kind, found in groups.items()
         if found
     ]
+
+
+def _skipped(ablation: Ablation) -> list[Block]:
+    told = [f"{name} ({why})" for name, why in ablation.skipped.items()]
+    text = f"These switches would say nothing here: {'; '.join(told)}."
+    return [Block(title="Not tried", text=text)] if told else []
 
 
 def _method(ablation: Ablation) -> Block:

@@ -1,8 +1,8 @@
 """Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -22,13 +22,14 @@ from squeezect.evaluation import (
 )
 from squeezect.evaluation.predictions import FILE
 from squeezect.preparation import Preparation
-from squeezect.training.ablation.switches import Switch, switched
+from squeezect.training.ablation.switches import Switch, forms_of
 from squeezect.training.ablation.views import folds_in_one_view, patches_in_one_view
 from squeezect.training.candidates import train_on_patches
 from squeezect.training.crossval import cross_validate
 from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
+from squeezect.training.teachers import refuse_pseudo_labels
 
 FULL = "the recipe"
 ONE_VIEW = "one view at test time"
@@ -44,6 +45,7 @@ class Plan:
         seeds: of the recipe itself.
         switch_seeds: of the forms; each must be among `seeds`.
         specificity: at which sensitivities are told.
+        skipped: why further switches are not tried, by name.
 
     Raises:
         RecipeError: `bad-recipe`.
@@ -54,6 +56,7 @@ class Plan:
     seeds: Sequence[int] = (0, 1, 2)
     switch_seeds: Sequence[int] = (0,)
     specificity: float = 0.982
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.switch_seeds or not set(self.switch_seeds) <= set(self.seeds):
@@ -144,6 +147,7 @@ class Ablation:
         specificity: at which sensitivities are told.
         full: the recipe itself.
         outcomes: its switched forms.
+        skipped: why further switches were not tried, by name.
     """
 
     recipe: Recipe
@@ -151,6 +155,7 @@ class Ablation:
     specificity: float
     full: Outcome
     outcomes: Sequence[Outcome]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spread(self) -> float:
@@ -170,6 +175,7 @@ class Ablation:
             "spread_over_seeds": self.spread,
             "full": self.full.as_dict(),
             "switched": [outcome.as_dict() for outcome in self.outcomes],
+            "skipped": dict(self.skipped),
         }
 
 
@@ -233,13 +239,18 @@ def _named(progress: Progress, name: str) -> Progress:
     return lambda stage, done, total, note: progress(f"{name}: {stage}", done, total, note)
 
 
+def learns_from_lists(dataset: Path, recipe: Recipe) -> bool:
+    """Whether a recipe learns from a data set's lists of 2D patches, as they are."""
+    return detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
+
+
 def ablate(
     dataset: Path, plan: Plan, out: Path, *, workers: int = 1, progress: Progress = silent
 ) -> Ablation:
     """Train a recipe and its switched forms under one split and budget, and compare.
 
     A form is compared with the recipe under its first seed, which has the same folds, initial
-    weights and order of cases. Test parts of a cohort stay closed: nothing here may choose on them.
+    weights and order of cases. Test parts of a cohort stay closed: no scan of theirs is opened.
     Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
     a third list to report on.
 
@@ -254,13 +265,17 @@ def ablate(
         Scores and comparisons, see `write_ablation`.
 
     Raises:
-        RecipeError: `bad-recipe`, before anything is trained; `other-run`.
+        RecipeError: `bad-recipe`, `idle-switch`, before anything is trained; `other-run`.
+        CohortError: `pseudo-labels-unused`.
         CohortError, PreparationError: what training says of the data set.
     """
     recipe, seeds, switch_seeds = plan.recipe, plan.seeds, plan.switch_seeds
-    forms = [(switch, switched(recipe, switch)) for switch in plan.switches]
-    patches = detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
+    patches = learns_from_lists(dataset, recipe)
+    forms = forms_of(recipe, plan.switches, patches=patches)
     cohort = read_dataset(dataset)
+    refuse_pseudo_labels(cohort, "ablate")
+    if not patches:
+        cohort = _without_test(cohort)
     bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
@@ -281,7 +296,13 @@ def ablate(
         plan.specificity,
         Outcome(FULL, full),
         _compared(full[switch_seeds[0]], found),
+        plan.skipped,
     )
+
+
+def _without_test(cohort: Cohort) -> Cohort:
+    """The cohort without its test part, whose scans are not even prepared."""
+    return cohort.without({case.row for case in cohort.cases if case.split == "test"})
 
 
 def _scorer(bench: _Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:

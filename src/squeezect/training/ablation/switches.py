@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
-from squeezect.errors import RecipeError
+from squeezect.errors import Code, RecipeError
 from squeezect.models.registry import entry
+from squeezect.training.ablation.idle import why_idle
 from squeezect.training.recipe import BAD_RECIPE, Recipe
+
+IDLE = Code(
+    "idle-switch",
+    "A switch of an ablation changes nothing in training, or more than it names.",
+    "leave it out, or change with --set what it depends on",
+)
 
 ON = {
     "label_smoothing": 0.05,
@@ -146,17 +153,66 @@ def switched(recipe: Recipe, *switches: Switch) -> Recipe:
     return changed
 
 
-def default_switches(recipe: Recipe) -> Sequence[Switch]:
+def why_not(recipe: Recipe, switch: Switch, *, patches: bool = False) -> str:
+    """Why a switched form would say nothing of what is switched; "" if it would.
+
+    Args:
+        recipe: what is taken apart.
+        switch: of one of its fields.
+        patches: whether lists of 2D patches are learned from, which takes less of a recipe.
+
+    Raises:
+        RecipeError, ModelError: see `switched`.
+
+    Example:
+        >>> why_not(Recipe.load("malignancy"), Switch("mixup", 0.2))
+        '[teaching] leaves it out'
+        >>> why_not(Recipe.load("demo"), Switch("mixup", 0.2))
+        'it switches insertion.pointing as well'
+    """
+    return why_idle(recipe, switched(recipe, switch), switch.field, patches=patches)
+
+
+def forms_of(
+    recipe: Recipe, switches: Sequence[Switch], *, patches: bool = False
+) -> list[tuple[Switch, Recipe]]:
+    """Every switched form of a recipe; see `why_not` for what is refused.
+
+    Raises:
+        RecipeError: `idle-switch`; else see `switched`.
+    """
+    for switch in switches:
+        why = why_not(recipe, switch, patches=patches)
+        if why:
+            raise RecipeError(IDLE, f"recipe {recipe.name} with {switch.name}: {why}")
+    return [(switch, switched(recipe, switch)) for switch in switches]
+
+
+def default_switches(recipe: Recipe, *, patches: bool = False) -> Sequence[Switch]:
     """The switches that a recipe invites: what it does, left out; what it does not, tried.
 
     Groups (augmentation of any kind) and numbers that are on are switched off, numbers of `ON`
     that are off are switched on, a schedule becomes constant, and dropout and stochastic depth of
-    the network are switched off.
+    the network are switched off. Those that would say nothing are left out, see `why_not`.
+
+    Args:
+        recipe: what is taken apart.
+        patches: whether lists of 2D patches are learned from.
 
     Example:
         >>> [switch.name for switch in default_switches(Recipe.load("nodule"))][:2]
         ['schedule = constant', 'turning = off']
     """
+    return [switch for switch in _invited(recipe) if not why_not(recipe, switch, patches=patches)]
+
+
+def left_out(recipe: Recipe, *, patches: bool = False) -> dict[str, str]:
+    """Why switches of the usual kinds are not among `default_switches`, by their names."""
+    reasons = {s.name: why_not(recipe, s, patches=patches) for s in _invited(recipe)}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _invited(recipe: Recipe) -> list[Switch]:
     found = []
     if recipe.schedule != "constant":
         found.append(Switch("schedule", "constant"))

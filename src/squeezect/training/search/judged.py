@@ -126,7 +126,8 @@ def _probabilities(run: Run, stage: str, progress: Progress) -> np.ndarray:
     )
     model = create_model(recipe.model, options=recipe.model_options)
     model.load_state_dict(weights)
-    return np.round(predict_part(model, run.volumes, run.part(fold.validation)), 9)
+    held = run.part(fold.validation)
+    return np.round(predict_part(model, run.volumes, held, views=recipe.views), 9)
 
 
 def _compared(

@@ -40,7 +40,10 @@ class Plan:
 
     def stamp(self, cohort: Cohort) -> dict[str, object]:
         """What must be the same for a search to go on; more trials may be asked for."""
+        # Releases before scored every recipe in one view: theirs and these must not be mixed.
+        viewed = self.base.views > 1 or "views" in self.space.axes
         return {
+            **({"scored_in": "the views of each recipe"} if viewed else {}),
             "cohort": cohort.digest,
             "recipe": self.base.model_dump(mode="json"),
             "space": self.space.model_dump(mode="json"),

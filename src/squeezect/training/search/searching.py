@@ -16,15 +16,16 @@ from squeezect.training.crossval import unprepared
 from squeezect.training.prepared import Prepared, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import claim, write_json
+from squeezect.training.run_folder import alone, claim, write_json
 from squeezect.training.search.judged import judge_recipes
 from squeezect.training.search.plan import BEST_FILE, Found, Plan
 from squeezect.training.search.records import Record
 from squeezect.training.search.report import write_report
 from squeezect.training.search.sampling import Sampling
 from squeezect.training.search.space import changed
-from squeezect.training.search.trial import Bench, Tell, run_trial
+from squeezect.training.search.trial import Bench, Tell, begin, run_trial
 from squeezect.training.search.winner import write_recipe
+from squeezect.training.teachers import refuse_pseudo_labels
 
 BASE = "base"
 
@@ -60,20 +61,34 @@ def search_recipes(
         progress: who is told.
 
     Raises:
-        RecipeError: `bad-space`, `needs-optuna`, `other-run`, `no-trial-finished`.
-        CohortError: too few patients for the folds; `leak`.
+        RecipeError: `bad-space`, `needs-optuna`, `other-run`, `run-in-use`, `no-trial-finished`.
+        CohortError: too few patients for the folds; `leak`; `pseudo-labels-unused`.
         PreparationError: `unprepared-scans`.
     """
     base = plan.base
+    refuse_pseudo_labels(cohort, "search")
     plan.space.check(base)
-    outer, inner = _drawn(cohort, plan)
+    parts = _drawn(cohort, plan)
+    sampling = _sampling(plan, plan.space.longest(base))
+    claim(folder, plan.stamp(cohort))
+    with alone(folder):
+        volumes = Volumes(store or folder / "store", workers, progress)
+        return _searched(cohort, plan, folder, volumes, parts, sampling)
+
+
+def _searched(
+    cohort: Cohort,
+    plan: Plan,
+    folder: Path,
+    volumes: "Volumes",
+    parts: tuple[Folds, Folds],
+    sampling: Sampling,
+) -> Found:
+    """Search in a folder that nobody else writes into; see `search_recipes`."""
+    base, progress, (outer, inner) = plan.base, volumes.progress, parts
     first = outer.folds[0]
     searched = cohort.only(inner.patients)
     seen = cohort.only([*first.train, *first.tune, *first.validation])
-    longest = plan.space.longest(base)
-    sampling = _sampling(plan, longest)
-    claim(folder, plan.stamp(cohort))
-    volumes = Volumes(store or folder / "store", workers, progress)
     ready = volumes.fill(base.preparation, seen)
     write_json(folder / "folds.json", {"outer": outer.as_dict(), "inner": inner.as_dict()})
     _audit(((cohort, outer), (searched, inner)), seen, ready, folder)
@@ -81,6 +96,7 @@ def search_recipes(
     def prepared(recipe: Recipe) -> Prepared:
         return volumes.fill(recipe.preparation, seen)
 
+    longest = plan.space.longest(base)
     bench = Bench(cohort, inner, prepared, plan.objective, seed=base.seed, longest=longest)
     records = _trials(plan, sampling, bench, folder / "trials", progress)
     best = _best(records, maximise=bench.maximise)
@@ -194,6 +210,8 @@ def _trials(
         if record is None:
             told = replace(bench, tell=_telling(progress, name, number + 1, plan, records))
             asked = sampling.ask(number) if number >= 0 else None
+            if asked:
+                begin(place, asked.values)
             make = partial(changed, plan.base, asked.values if asked else {})
             record = run_trial(told, name, make, place, asked=asked)
             record = sampling.tell(asked, record) if asked else record

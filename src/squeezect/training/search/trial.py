@@ -3,7 +3,9 @@
 Nobody in here has a validation or test patient of the folds that judge the winner.
 """
 
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from squeezect.checkpoint import write_atomically
 from squeezect.cohorts import Cohort, Folds
 from squeezect.errors import Code, RecipeError, SqueezeCTError
 from squeezect.evaluation import compare, roc_auc
@@ -27,6 +30,7 @@ from squeezect.training.run import Run
 from squeezect.training.run_folder import write_csv
 from squeezect.training.search.records import Record
 from squeezect.training.search.sampling import Asked
+from squeezect.training.search.space import Value
 from squeezect.training.watch import HISTORY_FILE, Watch
 
 Objective = Literal["log-loss", "auc"]
@@ -34,6 +38,7 @@ Tell = Callable[[float, str], None]
 """Called with the share of a trial that is done, 0 to 1, and a note."""
 
 SCORED_FILE = "scored.csv"
+DRAWN_FILE = "drawn.json"
 
 
 def _silent(_share: float, _note: str) -> None:
@@ -198,6 +203,20 @@ def run_trial(
     )
 
 
+def begin(folder: Path, values: Mapping[str, Value]) -> None:
+    """Keep what was drawn for a trial; drop what is there of a trial that drew something else.
+
+    Another release of Optuna may draw other values for the same trial. What was trained with the
+    old ones must not be scored as if it had been these.
+    """
+    drawn = json.dumps(values, sort_keys=True).encode()
+    kept = folder / DRAWN_FILE
+    if folder.exists() and not (kept.is_file() and kept.read_bytes() == drawn):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(kept, drawn)
+
+
 def scored(folder: Path) -> pd.DataFrame:
     """The held-out probabilities of a finished trial: row, patient, fold, label, probability."""
     return pd.read_csv(folder / SCORED_FILE)
@@ -254,7 +273,7 @@ def _fold(
         (folder / RESUME_FILE).unlink(missing_ok=True)
         return None
     task.kept.load_state_dict(watch.best)
-    probability = predict_part(task.kept, volumes, held)
+    probability = predict_part(task.kept, volumes, held, views=recipe.views)
     cases = [bench.cohort.case(row) for row in fold.validation]
     table = pd.DataFrame(
         {
