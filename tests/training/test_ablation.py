@@ -29,6 +29,8 @@ from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
 from squeezect.training.prepared import key_of
 
+EITHER = "undone: take out one or the other"
+POINTING = "set insertion.pointing to 0 or take it out"
 TINY = """
 model = "squeezenet-local"
 model_options = { flat = true, width = 0.125, depth = 2, stochastic = 0.0, dropout = 0.0 }
@@ -77,16 +79,17 @@ def test_what_is_on_goes_off_and_what_is_off_goes_on():
 @pytest.mark.parametrize(
     ("name", "text", "patches", "why"),
     [
-        ("malignancy", "mixup=on", False, "[teaching] leaves it out"),
-        ("malignancy", "augmentation.noise=0.1", False, "[teaching] leaves it out"),
-        ("demo", "mixup=on", False, "it switches insertion.pointing as well"),
+        ("malignancy", "mixup=on", False, f"[teaching] leaves mixup {EITHER}"),
+        ("malignancy", "augmentation.noise=0.1", False, f"[teaching] leaves augmentation {EITHER}"),
+        ("demo", "mixup=on", False, f"no pointing under mixup: {POINTING}"),
         ("demo", "insertion.bank_share=0", False, "there is no bank of nodules"),
         ("demo", "seed=3", False, "seeds are those that the ablation is given"),
         ("paper", "warm_up=0.3", False, "a constant learning rate does not warm up"),
         *(
             ("nodule", text, True, "lists of 2D patches are learned from without it")
-            for text in ("balanced_sampling=on", "augmentation=on", "insertion=on", "folds=3")
+            for text in ("balanced_sampling=on", "augmentation=on", "folds=3")
         ),
+        ("nodule", "insertion=on", True, f"no pointing under turning: {POINTING}"),
         # These are what they say.
         ("demo", "insertion.pointing=0", False, ""),
         ("demo", "insertion=off", False, ""),
@@ -137,7 +140,7 @@ def test_defaults_leave_out_what_says_nothing_and_tell():
         ("turning.noise=0", 0),
         ("schedule=constant", "constant"),
         ("balanced_sampling=on", True),
-        ("insertion=on", {}),
+        ("augmentation=on", {}),
         ("model_options.dropout=off", 0.0),
     ],
 )

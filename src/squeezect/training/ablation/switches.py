@@ -166,11 +166,23 @@ def why_not(recipe: Recipe, switch: Switch, *, patches: bool = False) -> str:
 
     Example:
         >>> why_not(Recipe.load("malignancy"), Switch("mixup", 0.2))
-        '[teaching] leaves it out'
-        >>> why_not(Recipe.load("demo"), Switch("mixup", 0.2))
-        'it switches insertion.pointing as well'
+        '[teaching] leaves mixup undone: take out one or the other'
     """
-    return why_idle(recipe, switched(recipe, switch), switch.field, patches=patches)
+    try:
+        form = switched(recipe, switch)
+    except RecipeError as error:
+        why = _contradiction(error)
+        if not why:
+            raise
+        return why
+    return why_idle(recipe, form, switch.field, patches=patches)
+
+
+def _contradiction(error: RecipeError) -> str:
+    """What of a recipe does not go together; "" if one field alone is wrong."""
+    cause = error.__cause__
+    first = cause.errors(include_url=False)[0] if isinstance(cause, ValidationError) else None
+    return first["msg"].removeprefix("Value error, ") if first and not first["loc"] else ""
 
 
 def forms_of(
