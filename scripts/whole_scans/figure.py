@@ -92,8 +92,8 @@ def _observed(ax: Axes, physics: pd.DataFrame) -> None:
         }
         if crop == "lungs":
             label = f"{side}, lungs: strongest blob anywhere"
-            style = {"color": COLOURS[side], "label": label}
-            ax.plot(list(blobs), list(blobs.values()), ":", marker="s", ms=4, **style)
+            ys = pd.Series(blobs)
+            ax.plot(ys.index, ys, ":", color=COLOURS[side], label=label, marker="s", ms=4)
     _auc_axis(ax, "b  Observers that learn nothing")
 
 
@@ -102,7 +102,7 @@ def _curve(ax: Axes, curve: Curve, *, colour: str, label: str | None, line: str 
     again = label is None
     values, thin = [e.value for e in curve.values()], {"lw": 0.9, "alpha": 0.8}
     thick = {"marker": "o", "ms": 4, "label": label}
-    ax.plot(list(curve), values, line, color=colour, **(thin if again else thick))  # type: ignore[arg-type]
+    ax.plot(list(curve), values, line, color=colour, **(thin if again else thick))
     if not again:
         low, high = [e.low for e in curve.values()], [e.high for e in curve.values()]
         ax.fill_between(list(curve), low, high, color=colour, alpha=0.13, lw=0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from cases import SIZES_MM, TEST_SCAN
 from tables import counted, crop_name, sizes, table
@@ -72,7 +73,7 @@ def _blob(some: pd.DataFrame) -> str:
     return f"{value} ({low:.2f}-{high:.2f}); {counted(raised)}"
 
 
-def beats(one: "np.ndarray", other: "np.ndarray") -> float:  # type: ignore[type-arg]
+def beats(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
     """How often a number of the first beats one of the other, ties counting one half."""
     away = np.subtract.outer(one, other)
     return float(np.mean((away > 0) + 0.5 * (away == 0)))
