@@ -30,6 +30,8 @@ from squeezect.training.fold import RESUME_FILE, Part, train_fold
 
 STEPS, BATCH = 1600, 4
 BLOCK = 64
+CELL = 4
+# The one real scan is used six times, three with a nodule: copies of one patient, not patients.
 REAL_COPIES = 3
 Crop = Literal["none", "lungs"]
 Source = Literal["bank", "painted", "nothing"]
@@ -61,6 +63,11 @@ class Arm:
     def preparation(self) -> Preparation:
         return Preparation(size=(self.size,) * 3, crop=self.crop)
 
+    @property
+    def cell(self) -> int:
+        """Voxels from one cell of the network's map to the next."""
+        return 16 if self.network == "paper" else CELL
+
     def recipe(self, cases: int) -> Recipe:
         """The arm's recipe: a shipped one with its fields changed.
 
@@ -80,7 +87,7 @@ class Arm:
             changes |= {"model": "squeezenet3d", "model_options": {"dropout": 0.1}}
             changes |= {"learning_rate": 5e-4}
         else:
-            options = {"cell": 4, "depth": 4, "dropout": 0.1, "width": 0.5}
+            options = {"cell": CELL, "depth": 4, "dropout": 0.1, "width": 0.5}
             changes |= {"model_options": options}
         insertion = {"share": 0.4, "diameter_mm": (SMALLEST_MM, LARGEST_MM), "pointing": 3.0}
         recipe = Recipe.load("demo", **changes, insertion=insertion)
@@ -146,7 +153,8 @@ def training_part(arm: Arm, out: Path, *, scans: Path, bank: Bank) -> tuple[Part
 
     Which patient has a nodule, which one and where is the same for every arm. Volumes larger than
     `BLOCK` are learned from in blocks of that side: a step costs the same for every arm, and each
-    sees as many voxels. They are judged whole.
+    sees as many voxels. They are judged whole. A block's label names the octant that the nodule is
+    in, and the other blocks of its chest are known to be empty, so such arms are told more.
     """
     if not _index(arm, out).exists():
         _prepare_all(out, scans=scans, bank=bank)

@@ -108,8 +108,10 @@ def real(name: str, folder: Path) -> Chest:
     found = [p for p in (folder / name, folder / f"{name}.zip") if p.exists()]
     scan = read_scan(found[0])
     lungs = find_lungs(scan, threads=1)
+    # The diameters cover the nodules, so none of them is borrowed to cover another.
+    nodules = [(point, diameter / 2) for point, diameter in KNOWN[name]]
     for point, diameter in KNOWN[name]:
-        erased = erase_nodule(scan, point, diameter, random=random, lungs=lungs)
+        erased = erase_nodule(scan, point, diameter, random=random, lungs=lungs, avoid=nodules)
         if erased is None:
             raise SystemExit(f"{name}: no lung to cover the nodule at {point} with")
         scan = erased

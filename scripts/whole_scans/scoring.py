@@ -70,24 +70,23 @@ def _rows(chest: Chest, arms: dict[Arm, Classifier], bank: Bank) -> list[list[ob
 def _answer(
     net: Classifier, volume: Volume, implant: Implant | None
 ) -> tuple[float, float, float, float]:
-    """Log-odds as pooled, mean of the cells' log-odds, mm from summit to nodule, mm of a cell."""
+    """Log-odds as pooled, mean of the cells' log-odds, mm from summit to nodule, mm of a cell.
+
+    Nothing is rounded: a network that hardly learned still answers in its seventh digit, and
+    rounding would make ties of that.
+    """
     values = torch.from_numpy(volume.values)[None, None]
     device = next(net.parameters()).device
     scores = net.cell_scores(values.to(device)).float()
     cells = (scores[:, 1] - scores[:, 0])[0]
-    pooled = net.pooled(scores).mean((2, 3, 4))[0]
+    pooled = net.pooled(scores).double().mean((2, 3, 4))[0]
     shape = (volume.values.shape[0], volume.values.shape[1], volume.values.shape[2])
     first, step = net.cells(shape)
     at = np.unravel_index(int(cells.argmax()), cells.shape)
     summit = volume.grid.to_mm(np.array(first) + np.array(at) * np.array(step))
     away = float(np.linalg.norm(summit - implant.centre_mm)) if implant else -1.0
     cell_mm = float(step[0] * volume.grid.spacing_mm[0])
-    return (
-        round(float(pooled[1] - pooled[0]), 5),
-        round(float(cells.mean()), 5),
-        round(away, 2),
-        round(cell_mm, 2),
-    )
+    return float(pooled[1] - pooled[0]), float(cells.double().mean()), away, cell_mm
 
 
 def done_in(path: Path, column: str) -> set[tuple[str, str]]:

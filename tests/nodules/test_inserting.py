@@ -1,5 +1,7 @@
 """Laws of insertion: nothing outside changes, the place and the volume are right on any grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,3 +192,26 @@ def test_an_erased_nodule_is_lung_again_and_the_rest_untouched():
     at = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
     far = np.linalg.norm(grid.to_mm(at) - point, axis=-1) > 11.0 + 1e-6
     assert np.array_equal(clean.hu[far], scan.hu[far])
+
+
+def test_nothing_is_borrowed_from_where_something_is_to_be_avoided():
+    grid = chest_grid(5, spacing_mm=2.5, thickness_mm=3.0)
+    scan = thorax(5, grid=grid)[0]
+    lungs = find_lungs(scan, threads=1)
+    point, other = (find_place(scan, 40.0, random=np.random.default_rng(n)) for n in (2, 9))
+    at = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1)
+    marked = (np.linalg.norm(grid.to_mm(at) - other, axis=-1) < 30) & (scan.hu < -700)
+    hu = scan.hu.copy()
+    hu[marked] = -777  # Lung still, but known again wherever it is put.
+    hu[~marked & (hu == -777)] = -776
+    scan = replace(scan, hu=hu)
+    put = {True: 0, False: 0}
+    for seed in range(12):
+        for clear in put:
+            avoid = [(other, 30.0)] if clear else []
+            clean = erase_nodule(
+                scan, point, 14.0, random=np.random.default_rng(seed), lungs=lungs, avoid=avoid
+            )
+            put[clear] += int((clean.hu[~marked] == -777).sum() > 20)
+    assert put[True] == 0
+    assert put[False] > 0

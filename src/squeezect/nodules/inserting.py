@@ -1,5 +1,6 @@
 """A nodule of a bank put into a scan in Hounsfield units, on its own voxels; or taken out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,6 +100,7 @@ def erase_nodule(
     *,
     random: np.random.Generator,
     lungs: Lungs | None = None,
+    avoid: Sequence[tuple[Triple, float]] = (),
 ) -> Scan | None:
     """A copy of a scan in which lung from elsewhere covers a known nodule.
 
@@ -108,12 +110,15 @@ def erase_nodule(
         diameter_mm: what has to be covered, a margin included.
         random: source of the draws.
         lungs: of the scan, if they have been found already.
+        avoid: LPS points in mm and the radii in mm around them to borrow nothing from, such as
+            other nodules.
 
     Returns:
         The scan; None where the lungs have no place to borrow from.
     """
     reach = diameter_mm + 2 * FADE_MM
-    donor = find_place(scan, reach, random=random, lungs=lungs, avoid=[(point_mm, reach / 2)])
+    kept_clear = [(point_mm, reach / 2), *avoid]
+    donor = find_place(scan, reach, random=random, lungs=lungs, avoid=kept_clear)
     if donor is None:
         return None
     exact = scan.grid.to_index(point_mm)
