@@ -1,12 +1,17 @@
 """The verb that takes a recipe apart."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from squeezect.commands.terminal import Bars, Json, Positive, Quiet, Workers, refuse_given, show
 from squeezect.errors import RecipeError
+
+if TYPE_CHECKING:
+    from squeezect.training import Recipe
+    from squeezect.training.ablation import Switch
 
 
 def ablate(
@@ -43,14 +48,7 @@ def ablate(
     Example: squeezect ablate patches/ -r nodule --vary mixup=on --vary turning.noise=0 -o ablation
     """
     from squeezect.training import Recipe
-    from squeezect.training.ablation import (
-        Plan,
-        default_switches,
-        learns_from_lists,
-        left_out,
-        parse_switch,
-        switched,
-    )
+    from squeezect.training.ablation import Plan, learns_from_lists, parse_switch, switched
     from squeezect.training.ablation import ablate as run
     from squeezect.training.ablation.report import write_ablation
 
@@ -58,20 +56,23 @@ def ablate(
     if learns_from_lists(dataset, base):
         refuse_given(context, ("workers",), because="2D patches are read as they are")
     base = switched(base, *(parse_switch(text, base) for text in set_ or ()))
-    patches = learns_from_lists(dataset, base)
-    asked = [parse_switch(text, base) for text in vary or ()]
-    plan = Plan(
-        base,
-        asked or default_switches(base, patches=patches),
-        _numbers(seeds),
-        _numbers(switch_seeds),
-        specificity,
-        {} if asked else left_out(base, patches=patches),
-    )
+    switches, skipped = _switches(base, vary or (), patches=learns_from_lists(dataset, base))
+    plan = Plan(base, switches, _numbers(seeds), _numbers(switch_seeds), specificity, skipped)
     with Bars(quiet=quiet) as bars:
         result = run(dataset, plan, out, workers=workers, progress=bars)
     text = write_ablation(result, out)
     show(result.as_dict()) if json_ else typer.echo(text)
+
+
+def _switches(
+    recipe: "Recipe", asked: Sequence[str], *, patches: bool
+) -> "tuple[Sequence[Switch], dict[str, str]]":
+    """The switches asked for, or the usual ones and why some of these are left out."""
+    from squeezect.training.ablation import default_switches, left_out, parse_switch
+
+    if asked:
+        return [parse_switch(text, recipe) for text in asked], {}
+    return default_switches(recipe, patches=patches), left_out(recipe, patches=patches)
 
 
 def _numbers(text: str) -> list[int]:

@@ -133,8 +133,7 @@ def pseudo_label(  # noqa: PLR0913
     _audit([c for c in test if c.row not in failed], asked, volumes, transductive=transductive)
     rules = _with_share(rules or Rules(), cohort)
     said = _said(source.donors, asked, volumes, out, progress)
-    # In this order: new teachers beside an old table would go unnoticed, but a table without any is
-    # refused (`teachers-missing`).
+    # First the table: one without teachers is refused, new teachers beside an old one are not.
     _write(cohort, said, asked, out)
     teachers = tuple(map(_teacher, source.donors, said))
     told = Teachers(run=source.name, teachers=teachers, rules=rules, transductive=transductive)
