@@ -66,6 +66,12 @@ def test_the_heat_map_adds_up_to_the_answer(run, scan):
     assert answer.heatmap.grid == scan.grid
 
 
+def test_the_map_of_a_run_adds_up_to_the_mean_of_its_networks_log_odds(prediction):
+    folds = np.array(prediction.fold_probabilities)
+    expected = np.log(folds / (1 - folds)).mean()
+    assert prediction.heatmap.logit == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("suffix", [".mha", ".nii.gz", ".nrrd", "dicom"])
 def test_every_format_gives_the_same_answer(run, scan, prediction, tmp_path, suffix):
     path = tmp_path / f"scan{suffix}"

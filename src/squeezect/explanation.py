@@ -1,8 +1,10 @@
 """Where an answer comes from: the class activation map, brought onto the scan's own grid.
 
-The heat map is not a second opinion. It is the network's output before the last average, so its
-mean is the answer's log-odds (Zhou et al., "Learning Deep Features for Discriminative
-Localization", 2016).
+The heat map is not a second opinion. It is the network's output before the last average, so the
+mean of one network's map is the log-odds of its answer (Zhou et al., "Learning Deep Features for
+Discriminative Localization", 2016). Of several networks the map is the mean of theirs, and adds up
+to the mean of their log-odds; their answer is the mean of their probabilities, which is another
+number where they disagree. With more than two classes the map sets class 1 against class 0 alone.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ class Heatmap:
 
     Args:
         evidence: contribution of each cell to the log-odds of class 1, float32, shape [d, h, w];
-            its mean is the log-odds.
+            its mean is the log-odds; those of several networks are averaged.
         cells: grid of the cells: centres of what each cell looks at.
         field: grid of the network's input; beyond it there is no evidence.
         grid: the scan's grid.

@@ -30,6 +30,23 @@ LARGER = {"voxel64": 32, "squeezenet3d": 24, "squeezenet3d-v11": 24}
 """Voxels to add before an export is for any size: one cell or window and many export apart."""
 
 
+SHALLOW = [
+    *(("squeezenet3d-modern", {"cell": c, "depth": d}) for c, d in ((4, 2), (8, 2), (8, 3))),
+    *(("squeezenet3d-modern", {"cell": 16, "depth": d}) for d in (2, 3, 4, 5)),
+    *(("squeezenet-local", {"depth": d}) for d in (2, 4, 6)),
+]
+"""Options that end a network before, at and behind each of its pools."""
+
+ALONE = [
+    ("squeezenet-nodule", {"members": 2, "outlines": True, "inside": True, "ratings": 3}),
+    ("squeezenet3d-modern", {"norm": "instance"}),
+    ("squeezenet3d-modern", {"cell": 16, "depth": 8}),
+    ("squeezenet-local", {"flat": True}),
+    ("cnn2d", {"slices": "middle"}),
+]
+"""Options whose layers might need more than one case to learn from."""
+
+
 @pytest.fixture(params=model_names())
 def name(request):
     return request.param
@@ -97,8 +114,9 @@ def test_gradients_reach_every_parameter(name):
         assert torch.isfinite(parameter.grad).all(), key
 
 
-def test_a_batch_of_one_of_the_smallest_volume_can_be_learnt_from(name):
-    model = make(name).train()
+@pytest.mark.parametrize(("name", "options"), [*((n, {}) for n in model_names()), *ALONE])
+def test_a_batch_of_one_of_the_smallest_volume_can_be_learnt_from(name, options):
+    model = make(name, **options).train()
     model(volumes(1, registry.entry(name).smallest)).sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
@@ -170,9 +188,10 @@ def test_an_export_takes_any_batch_and_size(name):
 
 
 @pytest.mark.parametrize("side", [64, 65])
-def test_cells_look_where_they_say(name, side):
+@pytest.mark.parametrize(("name", "options"), [*((n, {}) for n in model_names()), *SHALLOW])
+def test_cells_look_where_they_say(name, options, side):
     """The gradient of one cell's map is centred on the place that `cells` names."""
-    model = make(name, **PLAIN.get(name, {})).double().eval()
+    model = make(name, **PLAIN.get(name, {}) | options).double().eval()
     if not model.localises or name == "voxel64":  # its windows have a test of their own
         return
     narrow(model)
@@ -232,6 +251,13 @@ def test_unknown_names_and_options_are_refused_by_name():
         create_model("squeezenet3d", options={"dropout": 2})
     with pytest.raises(ModelError, match="colour"):
         create_model("squeezenet3d", options={"colour": 1})
+
+
+@pytest.mark.parametrize("asked", [{"classes": n} for n in (-1, 0, 1)] + [{"channels": 0}])
+def test_a_network_has_two_classes_and_one_channel_at_least(asked):
+    for given in (asked, {"options": asked}):
+        with pytest.raises(ModelError, match=r"greater than or equal to .*bad-model-option"):
+            create_model("squeezenet3d", **given)
 
 
 def test_a_name_is_taken_once():

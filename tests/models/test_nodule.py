@@ -5,7 +5,7 @@ import torch
 
 from squeezect.errors import ModelError
 from squeezect.models import create_model
-from squeezect.models.nodule import MEASURES, Member, NoduleNet, Outline, measured
+from squeezect.models.nodule import MEASURES, Member, NoduleNet, Outline, _halved, measured
 
 
 def network(**options: object) -> NoduleNet:
@@ -120,6 +120,31 @@ def test_an_outline_is_drawn_to_judge_only_if_it_is_judged_by(inside: bool) -> N
     volumes = torch.rand(1, 1, 8, 16, 16)
     assert (member.judged(volumes)[1] is not None) == inside
     assert member.judged(volumes, taught=True)[1] is not None
+
+
+def test_a_lone_case_is_taught_by_the_statistics_of_those_before() -> None:
+    torch.manual_seed(0)
+    model = network(members=1, ratings=2, outlines=True, inside=True).train()
+    member = model.members[0]
+    assert isinstance(member, Member)
+    norm, plain = member.measures_norm, torch.nn.BatchNorm1d(MEASURES)
+    assert norm is not None
+    batch = torch.rand(3, MEASURES)
+    assert torch.equal(norm(batch), plain(batch))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in before.items())
+    lesson = model.lessons(torch.rand(1, 1, 16, 36, 36))[0]
+    lesson.logits.sum().backward()
+    assert torch.isfinite(lesson.logits).all()
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+    assert torch.equal(norm(batch[:1]), plain.eval()(batch[:1]))
+
+
+def test_means_of_few_values_count_the_same_zeros_beyond_the_ends() -> None:
+    values = torch.rand(2, 3, 2, 4, 5)
+    deeper = torch.nn.functional.pad(values, (0, 0, 0, 0, 0, 1))
+    assert torch.allclose(_halved(values), _halved(deeper)[:, :, :1], atol=1e-6)
+    assert _halved(values[:, :, :1]).shape == (2, 3, 1, 2, 3)
 
 
 def test_looking_inside_needs_an_outline() -> None:

@@ -25,6 +25,8 @@ from squeezect.scan import Shape, Triple
 
 EXPANDS = (64, 64, 128, 128, 192, 192, 256, 256)
 SQUEEZES = (16, 16, 32, 32, 48, 48, 64, 64)
+POOLED_BEFORE = {2: (), 4: (0,), 8: (0, 2), 16: (0, 2, 4)}
+"""Numbers of the fire modules that a pool comes before, by the voxels between cells."""
 
 
 class ModernOptions(Options):
@@ -35,7 +37,7 @@ class ModernOptions(Options):
         bypass: add a fire module's input to its output where they have one width.
         head: how cells are pooled: by ``peak``, or by their ``mean`` as in the paper.
         sharpness: of the peak: 0 is the mean, and towards infinity only the strongest cell counts.
-        cell: voxels between cells of the class map.
+        cell: voxels between cells of the class map; fewer if `depth` ends before the last pool.
         width: factor on all channels.
         stem: channels of the first convolution, before `width`.
         depth: number of fire modules.
@@ -110,9 +112,8 @@ class ModernSqueezeNet3D(Classifier):
     def features(self, volumes: torch.Tensor) -> torch.Tensor:
         """Features (B, channels, d, h, w) of every cell."""
         features: torch.Tensor = functional.relu(self.stem_norm(self.stem(volumes)))
-        pools = {2: (), 4: (0,), 8: (0, 2), 16: (0, 2, 4)}[self.options.cell]
         for number, fire in enumerate(self.fires):
-            if number in pools:
+            if number in POOLED_BEFORE[self.options.cell]:
                 features = self.pool(features)
             features = fire(features)
         return features
@@ -138,8 +139,9 @@ class ModernSqueezeNet3D(Classifier):
         return self.pooled(self.cell_scores(volumes))
 
     def cells(self, shape: Shape) -> tuple[Triple, Triple]:  # noqa: ARG002 - alike for all sizes
-        """Cells are `cell` voxels apart; the first sits on the first voxel."""
-        step = float(self.options.cell)
+        """Cells are `cell` voxels apart, fewer if shallow; the first sits on the first voxel."""
+        pools = POOLED_BEFORE[self.options.cell]
+        step = float(2 ** (1 + sum(number < self.options.depth for number in pools)))
         return (0.0, 0.0, 0.0), (1.0 if self.options.flat else step, step, step)
 
 

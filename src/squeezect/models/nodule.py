@@ -102,7 +102,7 @@ class Member(nn.Module):
         self.inner_dropout = nn.Dropout3d(options.dropout)
         near = 2 * _wide(EXPANDS[OUTLINE_AFTER], options)
         self.inner_norm = nn.BatchNorm3d(near) if options.inside else None
-        self.measures_norm = nn.BatchNorm1d(MEASURES) if options.inside else None
+        self.measures_norm = LoneNorm(MEASURES) if options.inside else None
         width += (near + MEASURES) * options.inside
         self.head = nn.Conv3d(width, options.classes, 1)
         self.ratings = nn.Linear(width, options.ratings) if options.ratings else None
@@ -145,10 +145,10 @@ class Member(nn.Module):
         if self.inner_norm is None or self.measures_norm is None or drawn is None:
             return features
         share = torch.sigmoid(drawn)
-        within = functional.avg_pool3d(share, 3, 2, 1)
-        cells = functional.avg_pool3d(within, 3, 2, 1)
+        within = _halved(share)
+        cells = _halved(within)
         total = cells.mean((2, 3, 4), keepdim=True).clamp(min=LEAST_SHARE)
-        inner = functional.avg_pool3d(within * self.inner_norm(near), 3, 2, 1) / total
+        inner = _halved(within * self.inner_norm(near)) / total
         known = self.measures_norm(measured(share, (volumes - MIDDLE) / SPREAD))
         known = known[:, :, None, None, None].expand(-1, -1, *cells.shape[2:])
         return torch.cat([features, self.inner_dropout(inner), known], 1)
@@ -174,6 +174,21 @@ class Member(nn.Module):
         logits = self.head(features).mean((2, 3, 4))
         ratings = logits[:, :0] if self.ratings is None else self.ratings(features.mean((2, 3, 4)))
         return Lesson(logits, ratings, drawn)
+
+
+class LoneNorm(nn.BatchNorm1d):
+    """Batch norm that judges a lone case by its running statistics, and leaves these as they are.
+
+    One number per feature has no deviation to learn by; an epoch's last batch may hold one case.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Normalise (B, features)."""
+        if not self.training or len(values) > 1:
+            return super().forward(values)
+        return functional.batch_norm(
+            values, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
 
 
 class Outline(nn.Module):
@@ -290,6 +305,14 @@ def measured(share: torch.Tensor, volumes: torch.Tensor) -> torch.Tensor:
         ],
         1,
     )
+
+
+def _halved(values: torch.Tensor) -> torch.Tensor:
+    """Means of 3^3 values, every second along each axis; beyond the ends values are zero."""
+    if min(values.shape[2:]) < 3:
+        # PyTorch does not count its own padding when it asks for as many values as the kernel has.
+        return functional.avg_pool3d(functional.pad(values, (1,) * 6), 3, 2)
+    return functional.avg_pool3d(values, 3, 2, 1)
 
 
 def _wide(count: int, options: NoduleOptions) -> int:

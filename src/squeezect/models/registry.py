@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from squeezect.errors import Code, ModelError
 from squeezect.scan import Shape
@@ -54,12 +54,17 @@ HOMES: dict[str, str] = {
 
 
 class Options(BaseModel):
-    """What a network can be asked for; each network extends it."""
+    """What a network can be asked for; each network extends it.
+
+    Args:
+        classes: number of classes; class 1 is the finding that is looked for.
+        channels: of the input.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    classes: int = 2
-    channels: int = 1
+    classes: int = Field(default=2, ge=2)
+    channels: int = Field(default=1, ge=1)
 
 
 @dataclass(frozen=True)

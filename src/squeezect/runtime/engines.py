@@ -6,10 +6,11 @@ was compiled once is kept in the user's cache; set SQUEEZECT_CACHE to another fo
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from squeezect.checkpoint import Checkpoint, read_card
 from squeezect.errors import CheckpointError, Code
+from squeezect.runtime.facts import FACTS_FILE, Facts, damaged, read_facts
 from squeezect.runtime.thinning import thin
 from squeezect.scan import Triple
 
@@ -73,7 +75,7 @@ class Output:
 
 
 class Engine(Protocol):
-    """Runs one network."""
+    """Runs one network; threads may share it."""
 
     @property
     def name(self) -> str:
@@ -169,18 +171,23 @@ class OpenVINOEngine:
     one comes along: a graph of fixed size runs faster than one of any size.
     """
 
-    facts: dict[str, Any]
+    facts: Facts
     version: str
     precision: str
     compile: Callable[[tuple[int, ...]], Any]
+    lock: Lock = field(default_factory=Lock)
 
     @classmethod
     def load(cls, path: Path, *, engine: EngineName = "openvino") -> "OpenVINOEngine":
-        """Load an export folder."""
+        """Load an export folder.
+
+        Raises:
+            CheckpointError: `checkpoint-damaged`.
+        """
         import openvino
 
         core = openvino.Core()
-        facts = json.loads((path / "facts.json").read_text("utf-8"))
+        facts = read_facts(path)
         bfloat16 = engine == "openvino-bfloat16"
         options = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -192,14 +199,19 @@ class OpenVINOEngine:
 
         @lru_cache(maxsize=4)
         def compiled(shape: tuple[int, ...]) -> Any:
-            graph = core.read_model(path / "model.xml")
+            try:
+                graph = core.read_model(path / "model.xml")
+            except RuntimeError as error:
+                raise damaged(path, f"OpenVINO cannot read it: {_last(error)}") from error
+            sides = list(graph.input(0).partial_shape)[2:]
+            _check_size([None if n.is_dynamic else n.get_length() for n in sides], shape)
             if graph.input(0).partial_shape.is_dynamic:
                 graph.reshape([1, 1, *shape])
             if not bfloat16:
                 thin(graph)
             return core.compile_model(graph, "CPU", options)
 
-        compiled(tuple(facts["card"]["preparation"]["size"]))
+        compiled(facts.card.preparation.size)
         version = openvino.__version__.split("-")[0]
         suffix = SUFFIXES.get(engine, "")
         return cls(facts, version, suffix, compiled)
@@ -211,13 +223,16 @@ class OpenVINOEngine:
 
     def __call__(self, values: FloatArray) -> Output:
         """Answer for one volume, float32, shape [z, y, x]."""
-        answer = self.compile(values.shape)(np.ascontiguousarray(values[None, None]))
-        logits = np.array(answer[0][0], np.float32)
-        return Output(logits, np.array(answer[1][0], np.float32) if self.facts["cells"] else None)
+        volume = np.ascontiguousarray(values[None, None])
+        # A compiled network has one place for its input and output: threads take turns.
+        with self.lock:
+            answer = self.compile(values.shape)(volume)
+            logits = np.array(answer[0][0], np.float32)
+            return Output(logits, np.array(answer[1][0], np.float32) if self.facts.cells else None)
 
     def cells(self, shape: tuple[int, ...]) -> tuple[Triple, Triple] | None:
-        """First cell's centre and step, as recorded at export."""
-        return recorded_cells(self.facts, shape)
+        """First cell's centre and step: recorded for the prepared size, else computed."""
+        return self.facts.cells_of(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +240,7 @@ class OnnxEngine:
     """An exported checkpoint on ONNX Runtime; needs no PyTorch."""
 
     session: Any
-    facts: dict[str, Any]
+    facts: Facts
     version: str
 
     @classmethod
@@ -233,10 +248,11 @@ class OnnxEngine:
         """Load an export folder.
 
         Raises:
-            CheckpointError: `no-engine`, if ONNX Runtime is not installed.
+            CheckpointError: `no-engine`, if ONNX Runtime is not installed; `checkpoint-damaged`.
         """
         try:
             import onnxruntime
+            from onnxruntime.capi import onnxruntime_pybind11_state as state
         except ImportError as error:
             what = "ONNX Runtime is not installed"
             raise CheckpointError(
@@ -244,10 +260,13 @@ class OnnxEngine:
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            path / "model.onnx", options, providers=["CPUExecutionProvider"]
-        )
-        facts = json.loads((path / "facts.json").read_text("utf-8"))
+        facts = read_facts(path)
+        try:
+            session = onnxruntime.InferenceSession(
+                path / "model.onnx", options, providers=["CPUExecutionProvider"]
+            )
+        except (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile) as error:
+            raise damaged(path, f"ONNX Runtime cannot read it: {_last(error)}") from error
         return cls(session, facts, onnxruntime.__version__)
 
     @property
@@ -257,21 +276,25 @@ class OnnxEngine:
 
     def __call__(self, values: FloatArray) -> Output:
         """Answer for one volume, float32, shape [z, y, x]."""
-        answer = self.session.run(None, {self.session.get_inputs()[0].name: values[None, None]})
-        return Output(answer[0][0], answer[1][0] if self.facts["cells"] else None)
+        given = self.session.get_inputs()[0]
+        _check_size(given.shape[2:], values.shape)
+        answer = self.session.run(None, {given.name: values[None, None]})
+        return Output(answer[0][0], answer[1][0] if self.facts.cells else None)
 
     def cells(self, shape: tuple[int, ...]) -> tuple[Triple, Triple] | None:
-        """First cell's centre and step, as recorded at export."""
-        return recorded_cells(self.facts, shape)
+        """First cell's centre and step: recorded for the prepared size, else computed."""
+        return self.facts.cells_of(shape)
 
 
-def recorded_cells(facts: dict[str, Any], shape: tuple[int, ...]) -> tuple[Triple, Triple] | None:
-    """First cell's centre and step, as an export's facts have them."""
-    recorded = facts["cells"]
-    if not isinstance(recorded, dict):
-        return None
-    first, step = recorded["even" if shape[0] % 2 == 0 else "odd"]
-    return tuple(first), tuple(step)
+def _check_size(sides: Sequence[object], shape: tuple[int, ...]) -> None:
+    """Refuse volumes that a graph of fixed size does not take; sides of any size are no numbers."""
+    if any(isinstance(n, int) and n != size for n, size in zip(sides, shape, strict=True)):
+        what = f"the export takes volumes of {tuple(sides)} voxels [z, y, x] only, not {shape}"
+        raise CheckpointError(NO_ENGINE, what, remedy="use --engine torch")
+
+
+def _last(error: Exception) -> str:
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), "").strip()
 
 
 def cache_folder() -> Path | None:
@@ -290,7 +313,8 @@ def is_exported(folder: Path, engine: EngineName = "openvino") -> bool:
     if engine in {"auto", "torch"}:
         return True
     try:
-        facts = json.loads((folder / FOLDERS[engine] / "facts.json").read_text("utf-8"))
+        facts = json.loads((folder / FOLDERS[engine] / FACTS_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(facts.get("weights_sha256") == read_card(folder).weights_sha256)
+    exported = facts.get("weights_sha256") if isinstance(facts, dict) else None
+    return bool(exported == read_card(folder).weights_sha256)

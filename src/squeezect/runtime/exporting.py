@@ -1,6 +1,5 @@
 """Write a checkpoint for other engines; only what gives the checkpoint's own answer is kept."""
 
-import json
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from squeezect.runtime.engines import (
     Output,
     TorchEngine,
 )
+from squeezect.runtime.facts import FACTS_FILE, Cells, Facts, checksums
 from squeezect.scan import Shape
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def export(
 ) -> Path:
     """Write the checkpoint in `folder` for another engine, and check its answer.
 
-    Networks with a class map take input of any size; the map is an output of the graph. The card
-    with preparation, scores and thresholds travels in ``facts.json`` and in the model itself.
+    Networks with a class map take input of any size, but for those without a `free_size`; the map
+    is an output of the graph. The card with preparation, scores and thresholds travels in
+    ``facts.json``, with the files' checksums, and in the model itself.
 
     Args:
         folder: a checkpoint folder; the export goes into a folder in it, whole or not at all.
@@ -73,8 +74,8 @@ def export(
 
     Raises:
         CheckpointError: `no-parity`, if probability or map differ by more than 1e-4, or the
-            probability of a network of 16 bits by more than 0.005, of 8 bits by more than 0.01;
-            `no-calibration`; `no-engine`.
+            probability of a network of 16 bits by more than 0.005, of 8 bits by more than 0.01,
+            or if the map's cells are elsewhere; `no-calibration`; `no-engine`.
     """
     card = read_card(folder)
     checkpoint = Checkpoint.load(folder)
@@ -85,9 +86,9 @@ def export(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
-        facts = _facts(model, card)
         _write(model, scratch, form=form, calibration=calibration, card=card)
-        (scratch / "facts.json").write_text(json.dumps(facts, indent=1), "utf-8")
+        facts = _facts(model, card, scratch)
+        (scratch / FACTS_FILE).write_text(facts.model_dump_json(indent=1), "utf-8")
         _check_parity(folder, scratch, form=form, calibration=calibration)
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
@@ -96,15 +97,15 @@ def export(
     return target
 
 
-def _facts(model: "Classifier", card: Card) -> dict[str, object]:
-    cells: dict[str, object] | None = None
+def _facts(model: "Classifier", card: Card, scratch: Path) -> Facts:
+    cells = None
     if model.localises:
-        cells = {"even": model.cells((64, 64, 64)), "odd": model.cells((65, 65, 65))}
-    return {
-        "weights_sha256": card.weights_sha256,
-        "cells": cells,
-        "card": card.model_dump(mode="json"),
-    }
+        size = card.preparation.size
+        first, step = model.cells(size)
+        cells = Cells(size=size, first=first, step=step)
+    return Facts(
+        weights_sha256=card.weights_sha256, cells=cells, card=card, sha256=checksums(scratch)
+    )
 
 
 def _write(
@@ -145,18 +146,23 @@ def _both(model: "Classifier") -> "torch.nn.Module":
     return Both().eval()
 
 
+def _any_size(model: "Classifier") -> bool:
+    """Whether an export is for volumes of any size; others keep the one they are made with."""
+    return model.localises and model.free_size
+
+
 def _example(model: "Classifier", size: Shape) -> "torch.Tensor":
     import torch
 
-    # Three different sides, so that tracing does not take them to be one. A network without a map
-    # keeps the size that it is exported with.
-    return torch.zeros(1, 1, *((64, 72, 80) if model.localises else size))
+    # Three different sides, so that tracing does not take them to be one.
+    return torch.zeros(1, 1, *((64, 72, 80) if _any_size(model) else size))
 
 
 def _free(model: "Classifier") -> dict[str, Any]:
     import torch
 
-    return {"volumes": dict.fromkeys((2, 3, 4), torch.export.Dim.AUTO) if model.localises else {}}
+    free = dict.fromkeys((2, 3, 4), torch.export.Dim.AUTO) if _any_size(model) else {}
+    return {"volumes": free}
 
 
 def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Model":
@@ -164,7 +170,8 @@ def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Mod
 
     Args:
         model: the network.
-        size: of the volumes [z, y, x], for a network without a map; the others take any.
+        size: of the volumes [z, y, x], for a network without a map or without a `free_size`; the
+            others take any.
     """
     import openvino
     import torch
@@ -176,7 +183,7 @@ def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Mod
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.export.export(_both(model), (example,), dynamic_shapes=_free(model))
         graph = openvino.convert_model(program)
-    graph.reshape([1, 1, -1, -1, -1] if model.localises else list(example.shape))
+    graph.reshape([1, 1, -1, -1, -1] if _any_size(model) else list(example.shape))
     return graph
 
 
@@ -241,6 +248,10 @@ def _check_parity(
     )
     reference = TorchEngine.open(folder)
     for values in calibration or [noise]:
+        found, expected = engine.cells(values.shape), reference.cells(values.shape)
+        if found != expected:
+            what = f"{form} export of {folder.name} has its cells at {found}, not at {expected}"
+            raise CheckpointError(NO_PARITY, what)
         gap = _gap(engine(values), reference(values), maps=form != "openvino-int8")
         if gap > PARITY[form]:
             what = f"{form} export of {folder.name} differs from its checkpoint by {gap:.1e}"
