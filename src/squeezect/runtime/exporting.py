@@ -181,6 +181,8 @@ def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Mod
         # Both libraries warn of their own internals here; the parity check judges the outcome.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
+        # PyTorch writes an LSTM's weights anew while it traces it, and says so.
+        warnings.filterwarnings("ignore", ".*_flat_weights", UserWarning)
         program = torch.export.export(_both(model), (example,), dynamic_shapes=_free(model))
         graph = openvino.convert_model(program)
     graph.reshape([1, 1, -1, -1, -1] if _any_size(model) else list(example.shape))
