@@ -111,14 +111,6 @@ def test_switches_that_say_nothing_of_what_they_name_are_refused(name, text, pat
             forms_of(recipe, [switch], patches=patches)
 
 
-def test_mixup_that_hides_the_pointing_is_not_taken_out_alone():
-    mixed = Recipe.load("demo").model_copy(update={"mixup": 0.2})
-    assert why_not(mixed, Switch("mixup", 0.0)) == "it switches insertion.pointing as well"
-    assert why_not(mixed, Switch("insertion.pointing", 0.0)) == "mixup leaves it out"
-    taught = Recipe.load("malignancy").model_copy(update={"mixup": 0.2})
-    assert why_not(taught, Switch("teaching", None)) == "it switches mixup as well"
-
-
 def test_defaults_leave_out_what_says_nothing_and_tell():
     for name, patches, gone in (
         ("malignancy", False, {"mixup = 0.2"}),

@@ -62,18 +62,13 @@ def _unused(recipe: Recipe, *, patches: bool) -> dict[str, str]:
     found = dict(NOWHERE)
     if patches:
         found |= dict.fromkeys(ON_LISTS, "lists of 2D patches are learned from without it")
-    if recipe.teaching:
-        names = ("mixup", "augmentation", "insertion")
-        found |= dict.fromkeys(names, "[teaching] leaves it out")
     if recipe.schedule == "constant":
         found["warm_up"] = "a constant learning rate does not warm up"
     if recipe.insertion is None:
         return found
     if not recipe.insertion.bank:
         found["insertion.bank_share"] = "there is no bank of nodules"
-    if recipe.mixup:
-        found["insertion.pointing"] = "mixup leaves it out"
-    elif not _localises(recipe):
+    if not _localises(recipe):
         found["insertion.pointing"] = f"the network {recipe.model} has no map"
     return found
 
