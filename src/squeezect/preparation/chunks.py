@@ -1,8 +1,10 @@
-"""Arrays on disk that show it when one of their files is lost.
+"""Arrays on disk that show it when one of their files is lost, cut short or changed.
 
 A chunk that is not there reads as zeros, which is how zarr spares the room for empty ones: a store
 that was copied in part would pass for volumes of air. So empty chunks are written too, and an array
-says that it has all of them. Arrays of earlier releases do not say so, and are read as they are.
+says that it has all of them. Every chunk ends in its CRC-32C: Blosc goes by the length that a chunk
+claims, past the end of one that was cut short, and whatever lies there in memory may pass for
+values. Arrays of earlier releases have neither, and are read as they are.
 """
 
 from collections.abc import Mapping
@@ -32,7 +34,7 @@ def create(
         attributes: plain JSON that is kept beside the values.
     """
     import zarr
-    from zarr.codecs import BloscCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     return zarr.create_array(
         folder,
@@ -41,7 +43,7 @@ def create(
         shards=shards,
         dtype="float32",
         # A third smaller than raw values, and read in a hundredth of a training step.
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),
+        compressors=(BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"), Crc32cCodec()),
         attributes={**attributes, MARK: ALL},
         config={"write_empty_chunks": True},
     )
