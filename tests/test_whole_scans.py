@@ -24,12 +24,19 @@ def study():
     import arms
     import cases
     import pointing
+    import remembering
     import report
     import scoring
     import tables
 
     yield SimpleNamespace(
-        arms=arms, cases=cases, pointing=pointing, report=report, scoring=scoring, tables=tables
+        arms=arms,
+        cases=cases,
+        pointing=pointing,
+        remembering=remembering,
+        report=report,
+        scoring=scoring,
+        tables=tables,
     )
     sys.path.remove(folder)
 
@@ -64,6 +71,45 @@ def test_arms_have_names_of_their_own_and_the_recipes_they_name(study):
         assert recipe.learning_rate == (
             1e-5 if arm.teaching == "paper" else 5e-4 if arm.network == "paper" else 3e-3
         )
+
+
+def test_arms_of_a_pair_differ_in_what_they_say_only(study):
+    arms = {arm.name: arm.recipe(cases=38).model_dump() for arm in study.arms.ARMS}
+
+    def changed(one, other):
+        return {field for field, value in arms[one].items() if value != arms[other][field]}
+
+    by_heart = {"augmentation", "average_weights", "model_options", "weight_decay"}
+    assert changed("64-lungs-by-heart", "64-lungs-label") == by_heart
+    assert arms["64-lungs-by-heart"]["model_options"] == {
+        **arms["64-lungs-label"]["model_options"],
+        "dropout": 0.0,
+    }
+    assert changed("64-lungs-unpointed", "64-lungs") == {"insertion"}
+    assert arms["64-lungs-unpointed"]["insertion"] == {
+        **arms["64-lungs"]["insertion"],
+        "pointing": 0.0,
+    }
+
+
+def test_what_was_learned_from_and_what_was_not_are_scored_apart(study, tmp_path):
+    arm = next(arm for arm in study.arms.ARMS if arm.name == "64-lungs-by-heart")
+    names = [f"train-{n:03d}-{n}-0" for n in range(1, 9)] + [
+        "lidc-idri-0001-0-0",
+        "lidc-idri-0001-1-0",
+    ]
+    seen = pd.DataFrame({"arm": arm.name, "case": names, "label": [0, 1] * 5})
+    seen["evidence"] = seen["label"] * 8.0 - 4.0
+    rows = [("test-001", 0, -3.0), ("test-001", 4, -3.0), ("test-001", 30, 3.0)]
+    rows += [("test-002", 0, 1.0), ("test-002", 4, 1.0), ("test-002", 30, 1.5)]
+    unseen = pd.DataFrame(rows, columns=["case", "diameter_mm", "evidence"]).assign(arm=arm.name)
+    row = study.remembering.memory_table([arm], seen, unseen).splitlines()[-1].split(" | ")
+    values = [float(cell.split()[0]) for cell in row[1:]]
+    assert values == [1.0, 1.0, 1.0, 0.75, 0.75, 0.5]
+    assert len({study.remembering.patient_of(name) for name in names}) == 9
+    path = tmp_path / "figure.png"
+    study.remembering.draw_memory(path, [arm], seen, unseen)
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("size", [64, 96, 128])
@@ -197,7 +243,7 @@ def test_answers_are_kept_to_the_last_digit(study):
     values[:4, :4, :4] = 1.0
     volume = Volume(values, grid, Preparation(size=(8, 8, 8)))
     implant = Implant((0.123456, 0.0, 0.0), 4.0, (2.0,) * 3)
-    peak, mean, away, cell = study.scoring._answer(Whisper().requires_grad_(False), volume, implant)
+    peak, mean, away, cell = study.scoring.answer(Whisper().requires_grad_(False), volume, implant)
     assert peak == pytest.approx(2e-6 / 8, rel=1e-6)
     assert mean == pytest.approx(2e-6 / 8, rel=1e-6)
     assert away == pytest.approx(0.123456)

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from arms import ARMS, learn
 from physics import measure
+from remembering import remember
 from report import report
-from scoring import score
+from scoring import score, trained
 
 STAGES = ("physics", "train", "score", "report")
 
@@ -38,6 +39,7 @@ def main() -> None:
                 learn(arm, options.out, scans=options.scans, bank=options.bank)
     if "score" in options.stages:
         score(options.out, scans=options.scans, bank=options.bank)
+        remember(trained(options.out), options.out, scans=options.scans, bank=options.bank)
     if "report" in options.stages:
         report(options.out, options.docs or options.out)
 

@@ -49,6 +49,9 @@ class Arm:
         inserted: what is put into negatives while training.
         seed: of weights, order and draws.
         network: ``modern`` or ``paper``.
+        by_heart: without what keeps a network from learning its patients by heart: augmentation,
+            dropout, weight decay and the mean of weights.
+        pointing: weight of the loss that points the map at what was inserted.
     """
 
     name: str
@@ -58,6 +61,8 @@ class Arm:
     inserted: Source = "bank"
     seed: int = 0
     network: Literal["modern", "paper"] = "modern"
+    by_heart: bool = False
+    pointing: float = 3.0
 
     @property
     def preparation(self) -> Preparation:
@@ -82,18 +87,23 @@ class Arm:
         }
         if self.teaching == "paper":
             return Recipe.load("paper", **changes)
+        options: dict[str, object] = {"dropout": 0.0 if self.by_heart else 0.1}
         if self.network == "paper":
             # Without norms three thousandths diverge; this is the largest that was safe.
-            changes |= {"model": "squeezenet3d", "model_options": {"dropout": 0.1}}
-            changes |= {"learning_rate": 5e-4}
+            changes |= {"model": "squeezenet3d", "learning_rate": 5e-4}
         else:
-            options = {"cell": CELL, "depth": 4, "dropout": 0.1, "width": 0.5}
-            changes |= {"model_options": options}
-        insertion = {"share": 0.4, "diameter_mm": (SMALLEST_MM, LARGEST_MM), "pointing": 3.0}
+            options |= {"cell": CELL, "depth": 4, "width": 0.5}
+        changes["model_options"] = options
+        if self.by_heart:
+            changes |= {"weight_decay": 0.0, "average_weights": 0.0}
+        insertion = {
+            "share": 0.4,
+            "diameter_mm": (SMALLEST_MM, LARGEST_MM),
+            "pointing": self.pointing,
+        }
         recipe = Recipe.load("demo", **changes, insertion=insertion)
-        if self.inserted == "nothing":
-            recipe = recipe.model_copy(update={"insertion": None})
-        return recipe
+        off = {"insertion": self.inserted == "nothing", "augmentation": self.by_heart}
+        return recipe.model_copy(update={field: None for field, is_off in off.items() if is_off})
 
 
 ARMS = (
@@ -109,6 +119,9 @@ ARMS = (
     Arm("64-lungs-label-b", 64, "lungs", inserted="nothing", seed=1),
     Arm("96-lungs", 96, "lungs"),
     Arm("96-none", 96, "none"),
+    Arm("64-lungs-by-heart", 64, "lungs", inserted="nothing", by_heart=True),
+    Arm("64-lungs-unpointed", 64, "lungs", pointing=0.0),
+    Arm("64-paper-by-heart", 64, "lungs", inserted="nothing", network="paper", by_heart=True),
     Arm("128-paper-taught", 128, "lungs", network="paper"),
 )
 

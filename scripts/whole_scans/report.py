@@ -10,6 +10,7 @@ from cases import SIZES_MM, TEST_SCAN
 from figure import draw
 from observers import observer_tables
 from pointing import pointing_tables
+from remembering import draw_memory, memory_table
 from scoring import COLUMNS
 from tables import SILENT, short, silent, silent_row, sizes, table, title
 
@@ -30,6 +31,12 @@ PAIRS = (
         "64-lungs-painted",
         "64-lungs-label",
     ),
+    (
+        "real nodules inserted, not pointed at, instead of none",
+        "64-lungs-unpointed",
+        "64-lungs-label",
+    ),
+    ("real nodules pointed at", "64-lungs", "64-lungs-unpointed"),
     ("lungs cropped, at 64", "64-lungs", "64-none"),
     ("lungs cropped, at 96", "96-lungs", "96-none"),
     ("lungs cropped, at 128", "128-lungs", "128-none"),
@@ -64,6 +71,10 @@ def report(out: Path, docs: Path) -> None:
             _pair_table(phantoms, {name for name, curve in curves.items() if curve}),
             *pointing_tables(arms, scores),
         ]
+    if (out / "seen.csv").exists():
+        seen = pd.read_csv(out / "seen.csv")
+        parts.append(memory_table(arms, seen, phantoms))
+        draw_memory(docs / "images" / "whole-scans-by-heart.png", arms, seen, phantoms)
     text = "\n\n".join(parts)
     page = docs / "whole-scans.md"
     if page.exists():

@@ -24,7 +24,7 @@ def score(out: Path, *, scans: Path, bank: Path) -> Path:
     """Score the trained arms on the test chests; a killed run goes on with the next chest."""
     path = out / "scores.csv"
     done = done_in(path, "arm")
-    arms = {a: Checkpoint.load(out / "arms" / a.name).build() for a in ARMS if _trained(out, a)}
+    arms = {a: Checkpoint.load(out / "arms" / a.name).build() for a in trained(out)}
     _, test_bank = banks(bank)
     names = [*(f"test-{i + 1:03d}" for i in range(TEST)), TEST_SCAN]
     if all((arm.name, name) in done for arm in arms for name in names):
@@ -37,8 +37,9 @@ def score(out: Path, *, scans: Path, bank: Path) -> Path:
     return path
 
 
-def _trained(out: Path, arm: Arm) -> bool:
-    return (out / "arms" / arm.name / CARD_FILE).exists()
+def trained(out: Path) -> list[Arm]:
+    """Arms whose network is finished."""
+    return [arm for arm in ARMS if (out / "arms" / arm.name / CARD_FILE).exists()]
 
 
 def variants(chest: Chest, bank: Bank) -> list[tuple[int, float, Scan, Implant | None]]:
@@ -62,12 +63,12 @@ def _rows(chest: Chest, arms: dict[Arm, Classifier], bank: Bank) -> list[list[ob
             key = arm.preparation.digest
             if key not in volumes:
                 volumes[key] = prepare(scan, arm.preparation, lungs=chest.lungs.figures, threads=1)
-            peak, mean, away, cell = _answer(net, volumes[key], implant)
+            peak, mean, away, cell = answer(net, volumes[key], implant)
             rows.append([arm.name, chest.name, place, size, peak, mean, away, cell])
     return rows
 
 
-def _answer(
+def answer(
     net: Classifier, volume: Volume, implant: Implant | None
 ) -> tuple[float, float, float, float]:
     """Log-odds as pooled, mean of the cells' log-odds, mm from summit to nodule, mm of a cell.

@@ -53,6 +53,10 @@ def title(arm: Arm) -> str:
     }[arm.inserted]
     if arm.teaching == "paper":
         taught = "the paper's recipe"
+    elif arm.by_heart:
+        taught += ", by heart"
+    elif arm.inserted != "nothing" and not arm.pointing:
+        taught += ", not pointed at"
     network = "SqueezeNet3D, " if arm.network == "paper" else ""
     again = f", seed {arm.seed}" if arm.seed else ""
     return f"{arm.size}, {crop_name(arm.crop)}: {network}{taught}{again}"
