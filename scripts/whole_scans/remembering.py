@@ -1,6 +1,7 @@
 """How well the networks answer for the very volumes they learned from, and for unseen chests."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import torch
 from arms import BLOCK, Arm, training_part
 from cases import TRAIN_SCAN, banks
+from matplotlib.axes import Axes
 from scoring import answer, append, done_in
 from tables import SILENT, short, table, title
 
@@ -18,7 +20,8 @@ mpl.use("Agg")
 COLUMNS = ("arm", "case", "label", "evidence")
 
 SHOWN = ("64-paper-by-heart", "64-lungs-by-heart", "64-lungs")
-WITHOUT = ("without", "with")
+COLOURS = ("#2b6ca3", "#b04a2f")
+DOT: dict[str, Any] = {"ms": 3, "alpha": 0.6, "mew": 0, "zorder": 2}
 
 
 def remember(arms: list[Arm], out: Path, *, scans: Path, bank: Path) -> Path:
@@ -85,31 +88,39 @@ def _scores(rows: pd.DataFrame) -> list[str]:
 
 
 def draw_memory(path: Path, arms: list[Arm], seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
-    """Write a figure: log-odds of every volume, learned from and unseen, of some networks."""
+    """Write a figure: log-odds of every volume, learned from and unseen, by some networks."""
     import matplotlib.pyplot as plt
 
     shown = [arm for arm in arms if arm.name in SHOWN and (seen["arm"] == arm.name).any()]
     if not shown:
         return
-    size = (4.4 * len(shown), 4.6)
+    size = (5.6 * len(shown), 4.6)
     figure, grid = plt.subplots(1, len(shown), figsize=size, layout="constrained", squeeze=False)
-    random = np.random.default_rng(0)
     for ax, arm in zip(grid.flat, shown, strict=True):
-        some = seen[seen["arm"] == arm.name]
-        groups = [(f"learned\n{w}", some[some["label"] == n]) for n, w in enumerate(WITHOUT)]
-        fresh = unseen[unseen["arm"] == arm.name]
-        for diameter, rows in fresh.groupby("diameter_mm"):
-            groups.append((f"{diameter:g} mm" if diameter else f"unseen\n{WITHOUT[0]}", rows))
-        for place, (_, rows) in enumerate(groups):
-            at = place + random.uniform(-0.28, 0.28, len(rows))
-            positive = place == 1 or place > 2
-            colour = "#b04a2f" if positive else "#2b6ca3"
-            ax.plot(at, rows["evidence"], "o", ms=3, color=colour, alpha=0.6, mew=0)
-        ax.axhline(0, color="#444444", lw=0.8)
-        ax.axvline(1.5, color="#999999", lw=0.8, ls=":")
-        ax.set_xticks(range(len(groups)), [name for name, _ in groups], fontsize=7)
-        ax.set_yscale("symlog", linthresh=2)
-        ax.set_title(title(arm), loc="left", fontsize=9)
+        _columns(ax, seen[seen["arm"] == arm.name], unseen[unseen["arm"] == arm.name])
+        ax.set_title(title(arm), loc="left", fontsize=10)
     grid.flat[0].set_ylabel("log-odds of a nodule; above 0 is called positive")
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _columns(ax: Axes, seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
+    """A column of dots for each kind of volume; a line joins the forms of one unseen chest."""
+    random = np.random.default_rng(0)
+    shift = dict.fromkeys(unseen["case"].unique())
+    shift = dict(zip(shift, random.uniform(-0.28, 0.28, len(shift)), strict=True))
+    for label, colour in enumerate(COLOURS):
+        some = seen.loc[seen["label"] == label, "evidence"]
+        ax.plot(label + random.uniform(-0.28, 0.28, len(some)), some, "o", color=colour, **DOT)
+    places = {diameter: 2 + n for n, diameter in enumerate(sorted(unseen["diameter_mm"].unique()))}
+    for case, rows in unseen.groupby("case"):
+        at = rows["diameter_mm"].map(places) + shift[case]
+        ax.plot(at, rows["evidence"], color="#888888", lw=0.5, alpha=0.5, zorder=1)
+    for diameter, rows in unseen.groupby("diameter_mm"):
+        at = places[diameter] + rows["case"].map(shift)
+        ax.plot(at, rows["evidence"], "o", color=COLOURS[int(diameter > 0)], **DOT)
+    ax.axhline(0, color="#444444", lw=0.8)
+    ax.axvline(1.5, color="#999999", lw=0.8, ls=":")
+    names = ["none", "with", *(f"{d:g} mm" if d else "none" for d in places)]
+    ax.set_xticks(range(len(names)), names)
+    ax.set_xlabel("nodule: volumes learned from | each unseen chest without and with one", fontsize=9)
