@@ -1,6 +1,7 @@
 """Points: any checkpoint of a recipe that cuts patches answers for points and for crops."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,37 @@ def test_wrong_tables_of_crops_are_refused_by_row_and_column(weights, crop_folde
     assert words in str(caught.value)
 
 
+def test_all_bad_crops_are_told_before_the_first_is_answered_for(weights, crop_folder, monkeypatch):
+    def answer(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(PointClassifier, "score", answer)
+    path = crop_folder / "nodules.csv"
+    path.write_text(path.read_text().replace("P3,23", "P3,999", 1))
+    cut = crop_folder / "images" / "crop_30.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:100])
+    with pytest.raises(EvaluationError, match="unanswered-case") as caught:
+        score_weights(str(weights), crop_folder)
+    assert "row 7 of nodules.csv: point (999" in str(caught.value)
+    assert "row 31 of nodules.csv: " in str(caught.value)
+
+
+def test_what_lies_beside_a_table_of_crops_is_told(weights, crop_folder):
+    shutil.copy(crop_folder / "nodules.csv", crop_folder / "hidden.csv")
+    scores = score_weights(str(weights), crop_folder)
+    assert scores.warnings == ["nodules.csv is scored; passed over beside it: hidden.csv"]
+    assert "20 positive in the column Diagnosis_value, 20 patients" in str(scores)
+    (alone,) = score_weights(str(weights), crop_folder / "hidden.csv").parts
+    assert alone == "hidden.csv"
+
+
+def test_a_cohort_of_crops_is_told_what_its_table_needs(weights, crop_folder):
+    lines = ["scan,patient,label", *(f"images/crop_{n}.nii.gz,P{n},{n % 2}" for n in range(4))]
+    (crop_folder / "cohort.csv").write_text("\n".join(lines))
+    with pytest.raises(CheckpointError, match="crops need a table of their files"):
+        score_weights(str(weights), crop_folder / "cohort.csv")
+
+
 def test_crops_in_other_units_are_told(weights, crop_folder, tmp_path, run_cli):
     """Values 1024 too high, as stored values without their intercept are, hold no air."""
     import SimpleITK
@@ -276,6 +308,10 @@ def test_points_and_crops_on_the_command_line(run_cli, weights, crop_folder, tmp
     assert answer["point_mm"] == pytest.approx(point)
     assert (tmp_path / answer.pop("page")).is_file()
     assert json.loads(run_cli("candidate", *arguments)[1]) == answer
+
+    for verb in ("predict", "candidate"):
+        code, _, err = run_cli(verb, *arguments, "--point", *point)
+        assert (code, "2 points are given" in err, "[several-points]" in err) == (2, True, True)
 
     code, out, err = run_cli("predict", "--weights", "nodule", tmp_path / "chest", crop)
     assert code == 2

@@ -4,8 +4,9 @@ A patch is one axial slice around a point, at the scan's own spacing, one byte p
 [-1000, 400] HU; for a network it is a volume one voxel deep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -151,7 +152,12 @@ def _grey(image: "Image") -> Bytes | None:
 
 
 def score_patches(
-    model: "torch.nn.Module", patches: Patches, *, views: int = VIEWS, batch_size: int = 8
+    model: "torch.nn.Module",
+    patches: Patches,
+    *,
+    views: int = VIEWS,
+    batch_size: int = 8,
+    progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Probability of class 1 of every patch: the mean over its mirrored and turned views.
 
@@ -160,6 +166,7 @@ def score_patches(
         patches: what to score.
         views: 8 for the four quarter turns of a patch and its mirror image, 1 for the patch alone.
         batch_size: patches at once; few, so that features stay in the processor's cache.
+        progress: called with how many are done.
     """
     import torch
 
@@ -170,6 +177,8 @@ def score_patches(
         for start in range(0, len(patches.labels), batch_size):
             batch = patches.tensors(np.arange(len(patches.labels))[start : start + batch_size])
             answers.append(mean_view(model, batch.to(device), views))
+            if progress is not None:
+                progress(start + len(batch))
     return np.concatenate(answers) if answers else np.zeros(0)
 
 
@@ -295,9 +304,26 @@ class CandidateClassifier:
         views = self.card.recipe.get("views") if "fold" in self.card.trained_on else VIEWS
         return views if isinstance(views, int) else VIEWS
 
-    def score(self, patches: Patches) -> npt.NDArray[np.float64]:
-        """Probability of class 1 of every patch: the mean over networks and views."""
-        answers = [score_patches(model, patches, views=self.views) for model in self.models]
+    def score(
+        self, patches: Patches, *, progress: Callable[[int, int], None] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Probability of class 1 of every patch: the mean over networks and views.
+
+        Args:
+            patches: what to score.
+            progress: called with how many answers there are, of all networks, and how many
+                networks there are.
+        """
+        networks, count = len(self.models), len(patches.labels)
+
+        def tell(network: int, done: int) -> None:
+            if progress is not None:
+                progress(network * count + done, networks)
+
+        answers = [
+            score_patches(model, patches, views=self.views, progress=partial(tell, number))
+            for number, model in enumerate(self.models)
+        ]
         mean: npt.NDArray[np.float64] = np.mean(answers, axis=0)
         return mean
 

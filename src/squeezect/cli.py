@@ -10,7 +10,7 @@ import typer
 from squeezect import __version__
 from squeezect.commands.ablating import ablate
 from squeezect.commands.comparing import compare
-from squeezect.commands.predicting import candidate, predict
+from squeezect.commands.predicting import OnePoint, candidate, predict
 from squeezect.commands.searching import search
 from squeezect.commands.showing_errors import gallery
 from squeezect.commands.terminal import (
@@ -237,8 +237,8 @@ def evaluate(
 
 
 app.command()(gallery)
-app.command()(predict)
-app.command()(candidate)
+app.command(cls=OnePoint)(predict)
+app.command(cls=OnePoint)(candidate)
 
 
 @app.command()

@@ -17,7 +17,9 @@ from squeezect.publishing.scores import score_weights
 def quick(monkeypatch):
     """The mean of the middle instead of the network: these tests are about reading."""
 
-    def score(self, patches):
+    def score(self, patches, *, progress=None):
+        if progress is not None:
+            progress(len(patches.labels), 1)
         return patches.values[:, 20:30, 20:30].mean((1, 2)) / 255.0
 
     monkeypatch.setattr(CandidateClassifier, "score", score)
@@ -73,6 +75,27 @@ def test_a_list_is_known_by_its_form(patches, form):
     (row,) = scores.parts.values()
     assert (row["cases"], row["positives"], row["ROC AUC"].value) == (12, 6, 1.0)
     assert not scores.warnings
+
+
+def test_the_label_is_not_another_class_and_its_column_is_told(patches):
+    def table(lines):
+        cells = [line.split() for line in lines]
+        return ["path,class,label", *(f"{path},{1 - int(label)},{label}" for path, label in cells)]
+
+    rewrite(patches, table, name="test.csv")
+    scores = score_weights("nodule", patches)
+    assert scores.parts["test.csv"]["ROC AUC"].value == 1.0
+    assert "6 positive in the column label" in str(scores)
+    scores = score_weights("nodule", patches, label="class")
+    assert scores.parts["test.csv"]["ROC AUC"].value == 0.0
+    assert scores.as_dict()["label_columns"] == {"test.csv": "class"}
+
+
+def test_progress_is_of_patches_over_all_lists(patches):
+    shutil.copy(patches / "test.txt", patches / "second.txt")
+    told = []
+    score_weights("nodule", patches, tell=lambda *what: told.append(what))
+    assert told == [("scoring", 12, 24, "second.txt"), ("scoring", 24, 24, "test.txt")]
 
 
 @pytest.mark.parametrize("first", ["val/gone.png 1", "\ufeff# two", "path label"])

@@ -29,6 +29,8 @@ DETAIL_COLUMNS = ("series", *POINT_COLUMNS, "diameter_mm", "mask", "element", "f
 
 # Tables written by others often hold whole numbers as 1.0, once a cell of the column is empty.
 WHOLE = re.compile(r"(\d{1,9})(?:\.0+)?")
+UNKNOWN = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "none", "null"})
+"""What programs write into a cell of numbers that is not known, in small letters."""
 
 
 class Cells:
@@ -49,20 +51,20 @@ class Cells:
         """A cell that must be filled."""
         value = self.cells[column]
         if not value:
-            self.problems.append(Problem(EMPTY_VALUE, f"{self.at}: {column} is empty"))
+            self._empty(column)
         return value
 
     def whole(self, column: str) -> int | None:
-        """A whole number from 0 up; None if empty or missing."""
-        value = self.cells.get(column, "")
+        """A whole number from 0 up; None if empty, unknown or missing."""
+        value = self._known(column)
         match = WHOLE.fullmatch(value)
         if value and not match:
-            self._bad(column, "a whole number from 0 up")
+            self._bad(column, "a whole number from 0 up, or empty")
         return int(match[1]) if match else None
 
     def number(self, column: str) -> float | None:
-        """A finite number; None if empty or missing."""
-        value = self.cells.get(column, "")
+        """A finite number; None if empty, unknown or missing."""
+        value = self._known(column)
         if not value:
             return None
         try:
@@ -71,14 +73,17 @@ class Cells:
             number = math.nan
         if math.isfinite(number):
             return number
-        self._bad(column, "a number with a decimal point")
+        self._bad(column, "a number with a decimal point, or empty")
         return None
 
     def point(self, columns: Sequence[str]) -> Triple | None:
-        """A point from three cells; None if all are empty or missing."""
-        if not any(self.cells.get(c) for c in columns):
+        """A point from three cells; None if all are empty, unknown or missing."""
+        if not any(self._known(c) for c in columns):
             return None
-        values = [self.number(c) for c in columns if self.text(c)]
+        for column in columns:
+            if not self._known(column):
+                self._empty(column)
+        values = [self.number(c) for c in columns]
         numbers = [v for v in values if v is not None]
         return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
 
@@ -89,6 +94,14 @@ class Cells:
             self._bad(column, " or ".join(choices) + ", or empty")
             return None
         return value or None
+
+    def _known(self, column: str) -> str:
+        """A cell of numbers, "" where it says that it is not known."""
+        value = self.cells.get(column, "")
+        return "" if value.lower() in UNKNOWN else value
+
+    def _empty(self, column: str) -> None:
+        self.problems.append(Problem(EMPTY_VALUE, f"{self.at}: {column} is empty"))
 
     def _bad(self, column: str, wanted: str) -> None:
         value = self.cells[column][:40]

@@ -31,7 +31,7 @@ EMPTY_VALUE = Code(
 BAD_VALUE = Code(
     "bad-value",
     "A cell holds something that its column does not allow.",
-    "write the value as shown",
+    "write what is asked for, and leave empty what is not known",
 )
 MISSING_SCAN = Code(
     "missing-scan",

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from squeezect.commands.terminal import Json, ScanPath, Series, known_codes, refuse_given, show
 from squeezect.errors import CheckpointError, Code
@@ -19,9 +20,34 @@ NO_SCAN = Code(
     "say squeezect predict RUN SCAN, or squeezect predict --weights NAME SCAN",
 )
 
+SEVERAL_POINTS = Code(
+    "several-points",
+    "The command names several points.",
+    "ask about one point at a time",
+)
+
+
+class OnePoint(TyperCommand):
+    """A verb that refuses a second --point, of which the parser would keep the last only."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Arguments that are left after the options.
+
+        Raises:
+            CheckpointError: `several-points`.
+        """
+        given = sum(arg == "--point" or arg.startswith("--point=") for arg in args)
+        if given > 1:
+            raise CheckpointError(SEVERAL_POINTS, f"{given} points are given")
+        return super().parse_args(ctx, args)
+
+
 Point = Annotated[
     tuple[float, float, float] | None,
-    typer.Option(help="LPS point x y z in mm, for weights that judge points."),
+    typer.Option(
+        metavar="X Y Z",
+        help="LPS point in mm, three numbers apart by blanks, for weights that judge points.",
+    ),
 ]
 
 Engine = Annotated[
@@ -65,6 +91,7 @@ def predict(
 
     Weights that judge points answer for --point of a scan, and those made for crops around nodules
     for the middle of a crop too; their page shows what they saw, and what they outlined in it.
+    Patches of one slice, kept as pictures, are for squeezect evaluate.
 
     Example: squeezect predict runs/mine patient01/
 
@@ -94,7 +121,10 @@ def predict(
 
 def candidate(
     scan: ScanPath,
-    point: Annotated[tuple[float, float, float], typer.Option(help="LPS point x y z in mm.")],
+    point: Annotated[
+        tuple[float, float, float],
+        typer.Option(metavar="X Y Z", help="LPS point in mm, apart by blanks."),
+    ],
     weights: Annotated[
         str, typer.Option(help="Shipped weights (nodule, malignancy), or a run.")
     ] = "nodule",

@@ -118,7 +118,7 @@ def find_dataset(place: Path, *, points: bool) -> Dataset:
     lists, passed = _lists_in(place, [place])
     table = _crop_table(place)
     if table is not None and (points or not lists):
-        return Dataset(place, "crops", (table.name,))
+        return Dataset(place, "crops", (table.name,), _beside(place, table, lists))
     if lists:
         return Dataset(place, "patches", lists, passed)
     found = _scans_in(place)
@@ -190,6 +190,15 @@ def _crop_table(folder: Path) -> Path | None:
     if fitting:
         return fitting[0]
     return tables[0] if (folder / "images").is_dir() and len(tables) == 1 else None
+
+
+def _beside(folder: Path, table: Path, lists: Sequence[str]) -> tuple[str, ...]:
+    """What lies beside a table of crops and might have been meant."""
+    tables = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in TABLES and p != table]
+    names = [p.name for p in tables if p.is_file() and "file" in header_of(p)]
+    others = list(dict.fromkeys([*names, *lists]))
+    told = f"{table.name} is scored; passed over beside it: {', '.join(others)}"
+    return (told,) if others else ()
 
 
 def _scans_in(folder: Path) -> Dataset | None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from squeezect.checkpoint import Card
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
+from squeezect.cohorts.layouts.list_lines import picture_columns
+from squeezect.cohorts.problems import SHOWN
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.points import PointClassifier
 from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
@@ -30,7 +33,8 @@ from squeezect.session import Session
 NO_LABEL = Code(
     "no-label",
     "Cases that weights are to be scored on have no label.",
-    "fill in the labels, 0 or 1, or name their column with --label",
+    "fill in the labels, 0 or 1, or name their column with --label (of ratings 1 to 5 make a "
+    "column of 0 for 1 and 2, of 1 for 4 and 5, and leave it empty for 3)",
 )
 UNANSWERED = Code(
     "unanswered-case",
@@ -52,6 +56,7 @@ class Judged:
         cases: in the order of its rows.
         probability: of class 1, shape (n,).
         threshold: the weights' operating point.
+        column: of the label; "" where lines have no columns.
         notes: what was passed over, in words.
         warnings: cases by the warning that reading or checking gave them, with what to do.
     """
@@ -60,6 +65,7 @@ class Judged:
     cases: Sequence[Case]
     probability: npt.NDArray[np.float64]
     threshold: float
+    column: str = ""
     notes: Sequence[str] = ()
     warnings: Mapping[str, int] = field(default_factory=dict)
 
@@ -121,16 +127,21 @@ def _patches(
         _require_labels(entry, cases)
         # All pictures are looked at before the first is judged.
         parts.append((entry, cases, copies, read_patches(cases, source=entry)))
-    found = []
-    for done, (entry, cases, copies, patches) in enumerate(parts):
-        tell("scoring", done, len(parts), entry)
-        told = [*notes, copies] if copies else notes
-        found.append(
-            Judged(entry, cases, classifier.score(patches), classifier.threshold, tuple(told))
-        )
+    found: list[Judged] = []
+    total = sum(len(cases) for _, cases, _, _ in parts)
+    for entry, cases, copies, patches in parts:
+        before = sum(len(part.cases) for part in found)
+        answers = classifier.score(patches, progress=partial(_tell, tell, entry, before, total))
+        told = tuple(note for note in (*notes, copies) if note)
+        column = (picture_columns(dataset.root / entry, label=label or "") or ("", ""))[1]
+        found.append(Judged(entry, cases, answers, classifier.threshold, column, told))
         notes = []
-    tell("scoring", len(parts), len(parts), "")
     return found
+
+
+def _tell(tell: Tell, entry: str, before: int, total: int, done: int, networks: int) -> None:
+    """Tell of patches, however many networks look at each."""
+    tell("scoring", before + done // networks, total, entry)
 
 
 def _require_labels(entry: str, cases: Sequence[Case]) -> None:
@@ -153,13 +164,31 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
         raise EvaluationError(NO_LABEL, f"the column {column} of {table} is empty")
 
     def answer(case: Case) -> tuple[float, Scan]:
-        # A crop around a nodule may hold two slices or one.
-        scan = read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
+        scan = _crop(case)
         return classifier.at(scan, case.point_mm), scan
 
+    _require_answers(table, cases, lambda case: classifier.prepare(_crop(case), case.point_mm))
     answers, warnings = _ask(table, cases, answer, "crops", tell)
     notes = tuple(note for note in (*dataset.notes, copies, taught_by(name, cases)) if note)
-    return Judged(table, cases, answers, classifier.threshold, notes, warnings)
+    return Judged(table, cases, answers, classifier.threshold, column, notes, warnings)
+
+
+def _crop(case: Case) -> Scan:
+    # A crop around a nodule may hold two slices or one.
+    return read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
+
+
+def _require_answers(table: str, cases: Sequence[Case], look: Callable[[Case], object]) -> None:
+    """Look at all cases before the first is answered for, which takes much longer."""
+    refused = []
+    for case in cases:
+        try:
+            look(case)
+        except SqueezeCTError as error:
+            refused.append(f"row {case.row} of {table}: {error.what} [{error.code}]")
+    if refused:
+        more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+        raise EvaluationError(UNANSWERED, "; ".join(refused[:SHOWN]) + more)
 
 
 def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
@@ -176,7 +205,7 @@ def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
     answers, warnings = _ask(table, cases, answer, "scans", tell)
     learned = taught_by(name, cases)
     notes = (learned,) if learned else ()
-    return Judged(table, cases, answers, session.threshold, notes, warnings)
+    return Judged(table, cases, answers, session.threshold, "label", notes, warnings)
 
 
 def _ask(
@@ -212,4 +241,7 @@ def _other_kind(name: str, card: Card, held: str) -> CheckpointError:
     made = "points of scans" if card.preparation.cuts_patches else "whole scans"
     made = "patches of one slice" if judges_slices(card) else made
     what = f"weights {name!r} are made for {made}, and this data set holds {held}"
+    if card.preparation.cuts_patches and not judges_slices(card):
+        remedy = "crops need a table of their files: name the folder that holds it, or the table"
+        return CheckpointError(OTHER_KIND, what, remedy=remedy)
     return CheckpointError(OTHER_KIND, what)

@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from squeezect.checkpoint import write_atomically
@@ -27,32 +27,47 @@ class WeightScores:
         weights: their name.
         parts: scores by the name of the list or table.
         warnings: what speaks against them, in words.
+        columns: of the label, by the name of the table.
     """
 
     weights: str
     parts: Mapping[str, Mapping[str, Row]]
     warnings: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """Everything as plain JSON."""
         told = {part: {k: _plain(v) for k, v in row.items()} for part, row in self.parts.items()}
-        return {"weights": self.weights, "parts": told, "warnings": list(self.warnings)}
+        return {
+            "weights": self.weights,
+            "parts": told,
+            "label_columns": dict(self.columns),
+            "warnings": list(self.warnings),
+        }
 
     def __str__(self) -> str:
         lines = [f"weights {self.weights}"]
         for part, row in self.parts.items():
-            lines.append(_lead(part, row))
+            lines.append(self._lead(part, row))
             told = _told(row)
             width = max([50, *(len(name) for name, _ in told)])
             lines += [f"  {name:<{width}} {value}" for name, value in told]
         return "\n".join(lines)
+
+    def _lead(self, part: str, row: Mapping[str, Row]) -> str:
+        text = f"{part}: {row['cases']:.0f} cases, {row['positives']:.0f} positive"
+        text += f" in the column {self.columns[part]}" if self.columns.get(part) else ""
+        if row["patients"] != row["cases"]:
+            text += f", {row['patients']:.0f} patients"
+        text += f"; {row['unlabelled']:.0f} more have no label" if row["unlabelled"] else ""
+        return text + ("; one class only: no ROC AUC" if one_class(row) else "")
 
     def markdown(self) -> str:
         """A table for each list."""
         blocks = [
             TableBlock(
                 title="",
-                text=_lead(part, row) + ".",
+                text=self._lead(part, row) + ".",
                 columns=(f"{self.weights} on {part}", "value (95 % interval)"),
                 rows=_told(row),
             )
@@ -61,14 +76,6 @@ class WeightScores:
         doubts = "".join(f"- {warning}.\n" for warning in self.warnings)
         told = markdown(blocks) + (f"\nWarnings:\n\n{doubts}" if doubts else "")
         return f"{told}\n{STATEMENT}\n"
-
-
-def _lead(part: str, row: Mapping[str, Row]) -> str:
-    text = f"{part}: {row['cases']:.0f} cases, {row['positives']:.0f} positive"
-    if row["patients"] != row["cases"]:
-        text += f", {row['patients']:.0f} patients"
-    text += f"; {row['unlabelled']:.0f} more have no label" if row["unlabelled"] else ""
-    return text + ("; one class only: no ROC AUC" if one_class(row) else "")
 
 
 def _told(row: Mapping[str, Row]) -> list[list[str]]:
@@ -130,7 +137,9 @@ def score_weights(
     with opened(data) as place:
         judged = judge_dataset(name, place, label=label, tell=tell)
     rows = {part.name: score_rows(part) for part in judged}
-    result = WeightScores(name, rows, [doubt for part in judged for doubt in part.doubts])
+    doubts = [doubt for part in judged for doubt in part.doubts]
+    columns = {part.name: part.column for part in judged if part.column}
+    result = WeightScores(name, rows, doubts, columns)
     if out is not None:
         with writing(out):
             text = json.dumps(result.as_dict(), indent=1, allow_nan=False)

@@ -77,9 +77,45 @@ def test_only_patient_label_and_file_are_needed(crops):
         read_nodule_crops(crops, table="others.csv")
 
 
-def test_paths_do_not_leave_the_folder(crops):
-    change(crops, "P2_R_2.nii.gz", "../../P2_R_2.nii.gz")
-    assert read_nodule_crops(crops).case(3).scan.parent == crops / "images"
+@pytest.mark.parametrize("form", ["{root}/{name}", "../elsewhere/{name}"])
+def test_a_path_that_leads_out_is_that_file_if_there_is_one(crops, form):
+    """And not one of its name in the folder."""
+    name, other = "P2_R_2.nii.gz", crops.parent / "elsewhere"
+    other.mkdir()
+    change(crops, name, form.format(root=other, name=name))
+    assert read_nodule_crops(crops).case(3).scan == crops / "images" / name
+    (crops / "images" / name).rename(other / name)
+    (crops / "images" / name).write_text("another file")
+    assert read_nodule_crops(crops).case(3).scan.resolve() == other / name
+    (other / name).unlink()
+    (crops / "images" / name).unlink()
+    code, text = refusal(crops)
+    assert code == "missing-scan"
+    assert f"elsewhere/{name}" in text
+
+
+@pytest.mark.parametrize("unknown", ["", "nan", "NaN", "NA", "<NA>", "None", "null", "#N/A"])
+def test_what_is_not_known_may_be_said_as_programs_say_it(crops, unknown):
+    change(crops, "9.0,1,P3", f"{unknown},{unknown},P3")
+    case = read_nodule_crops(crops).case(4)
+    assert (case.label, case.diameter_mm) == (None, None)
+
+
+def test_a_point_needs_all_of_its_coordinates(crops):
+    change(crops, "1.2.1,14.0", "1.2.1,nan")
+    assert refusal(crops)[0] == "empty-value"
+
+
+def test_a_table_without_the_label_says_what_it_has(crops):
+    change(crops, "Diagnosis_value", "diagnosis")
+    code, text = refusal(crops)
+    assert code == "missing-column"
+    assert (
+        "'Diagnosis_value' of the label; it has seriesuid, diameter_mm, diagnosis, Texture" in text
+    )
+    assert "--label" in text
+    with pytest.raises(CohortError, match="it has diagnosis;"):
+        read_nodule_crops(crops, label="Diagnosis")
 
 
 def test_folders_of_the_table_are_kept(crops):

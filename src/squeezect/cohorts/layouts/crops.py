@@ -1,13 +1,16 @@
 """Nodules cut out of scans: a table of nodules with a small volume and a mask for each."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from squeezect.cohorts.layouts.closing import close, folder_of
+from squeezect.cohorts.layouts.list_lines import there
 from squeezect.cohorts.parsing import Cells
-from squeezect.cohorts.problems import Problem
+from squeezect.cohorts.problems import MISSING_COLUMN, Problem
 from squeezect.cohorts.sheet import Sheet
 from squeezect.cohorts.table import Case, Cohort
+from squeezect.errors import CohortError
 
 POINT = ("coordX", "coordY", "coordZ")
 LABEL = "Diagnosis_value"
@@ -25,8 +28,9 @@ def read_nodule_crops(
 ) -> Cohort:
     """Nodules with their crops, labelled 1 where malignant.
 
-    A crop is looked for in ``images``, then beside the table. Where folders of the column ``file``
-    are those of another place, its bare name will do if only one file here and one row have it.
+    A crop is looked for where its cell says, from the table's folder; in ``images`` first, unless
+    the cell leads out of the folder. Where a cell's folders are those of another place, its bare
+    name will do if only one file here and one row have it.
 
     Args:
         folder: holds the table, ``images`` and, if there are any, ``masks`` of the same file names.
@@ -46,7 +50,9 @@ def read_nodule_crops(
     """
     root = folder_of(folder, f"{table}, images and masks")
     source = root / table
-    sheet = Sheet.read(source, needs=(*NEEDED, label))
+    sheet = Sheet.read(source, needs=NEEDED)
+    if label not in sheet.columns:
+        raise _no_label(sheet.columns, label, table)
     if set(POINT) & set(sheet.columns):
         sheet = Sheet.read(source, needs=(*NEEDED, label, *POINT))
     files = _Files(root, [values["file"] for _, values in sheet.rows()])
@@ -71,6 +77,13 @@ def read_nodule_crops(
     return close({source: cases}, problems, check_points=check_points)
 
 
+def _no_label(columns: Sequence[str], label: str, table: str) -> CohortError:
+    like = [c for c in columns if c.lower() == label.lower()]
+    named = like or [c for c in columns if c not in {*NEEDED, *POINT}]
+    what = f"{table} lacks the column {label!r} of the label; it has {', '.join(named)}"
+    return CohortError(MISSING_COLUMN, what, remedy="name the column of 0 and 1 with --label")
+
+
 class _Files:
     """The files of a folder of crops by what a table calls them.
 
@@ -87,7 +100,10 @@ class _Files:
 
     def find(self, text: str) -> Path:
         """The file of a cell; where there is none, the path that it should have."""
-        parts = _parts(text)
+        parts, written = _parts(text), self.root / text
+        leads_out = Path(text).is_absolute() or ".." in Path(text).parts
+        if leads_out and there(written):
+            return written
         for folder in dict.fromkeys((self.images, self.root)):
             if parts and folder.joinpath(*parts).exists():
                 return folder.joinpath(*parts)
@@ -95,7 +111,7 @@ class _Files:
             found = self._everywhere().get(parts[-1], [])
             if len(found) == 1:
                 return found[0]
-        return self.images.joinpath(*parts)
+        return written if leads_out else self.images.joinpath(*parts)
 
     def mask(self, scan: Path, masks: Path) -> Path:
         """The mask of a crop: of the same name in the same folder below the masks."""
@@ -115,6 +131,6 @@ class _Files:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    """Parts of a path that cannot lead out of its folder."""
+    """Parts of a path below whatever folder it starts at, here or elsewhere."""
     parts = PurePosixPath(text.replace("\\", "/")).parts
     return tuple(part for part in parts if part not in {"/", ".."} and not part.endswith(":"))

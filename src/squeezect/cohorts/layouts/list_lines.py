@@ -104,13 +104,15 @@ def picture_columns(path: Path, *, label: str = "") -> tuple[str, str] | None:
 
     Args:
         path: the CSV.
-        label: column of the label; any of `LABEL_COLUMNS` if "".
+        label: column of the label; the first of `LABEL_COLUMNS` that it has if "".
     """
     if path.suffix.lower() not in {".csv", ".tsv"}:
         return None
     columns = header_of(path)
     paths = [name for name in columns if name.lower() in PATH_COLUMNS]
     labels = [n for n in columns if n == label or (not label and n.lower() in LABEL_COLUMNS)]
+    # A table may have a class of something else beside the label.
+    labels.sort(key=lambda name: 0 if label else LABEL_COLUMNS.index(name.lower()))
     if not (paths and labels):
         return None
     first = Sheet.read(path).lines[0][columns.index(paths[0])]
