@@ -23,8 +23,9 @@ from squeezect.training.ablation import (
     parse_switch,
     switched,
 )
+from squeezect.training.ablation.bench import Scored
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
-from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome, Scored
+from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome
 from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
 from squeezect.training.prepared import key_of

@@ -1,32 +1,19 @@
 """Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from squeezect.cohorts import Cohort
 from squeezect.cohorts.layouts import detect_layout, read_dataset
 from squeezect.errors import RecipeError
 from squeezect.evaluation import (
-    Cases,
     Comparison,
-    Estimate,
     compare_auc,
     holm,
-    read_predictions,
-    roc_auc,
-    sensitivity_at_specificity,
 )
-from squeezect.evaluation.predictions import FILE
-from squeezect.preparation import Preparation
+from squeezect.training.ablation.bench import Bench, Scored
 from squeezect.training.ablation.switches import Switch, forms_of
-from squeezect.training.ablation.views import folds_in_one_view, patches_in_one_view
-from squeezect.training.candidates import train_on_patches
-from squeezect.training.crossval import cross_validate
-from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
 from squeezect.training.teachers import refuse_pseudo_labels
@@ -62,42 +49,6 @@ class Plan:
         if not self.switch_seeds or not set(self.switch_seeds) <= set(self.seeds):
             what = f"seeds {list(self.switch_seeds)} of the forms are not among {list(self.seeds)}"
             raise RecipeError(BAD_RECIPE, what, remedy="name seeds that the recipe has too")
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One trained form of a recipe under one seed.
-
-    Args:
-        cases: what it was judged on, none of them seen in training.
-        roc_auc: its area.
-        sensitivity: at the ablation's specificity.
-        seconds: of training; 0 where nothing was trained.
-    """
-
-    cases: Cases
-    roc_auc: Estimate
-    sensitivity: Estimate
-    seconds: float
-
-    @classmethod
-    def of(cls, cases: Cases, *, specificity: float, seconds: float) -> "Scored":
-        """Score probabilities."""
-        told = (cases.label, cases.score)
-        return cls(
-            cases,
-            roc_auc(*told, patients=cases.patient),
-            sensitivity_at_specificity(*told, specificity, patients=cases.patient),
-            seconds,
-        )
-
-    def as_dict(self) -> dict[str, object]:
-        """The scores as plain JSON."""
-        return {
-            "roc_auc": self.roc_auc.as_dict(),
-            "sensitivity": self.sensitivity.as_dict(),
-            "seconds": round(self.seconds, 1),
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,66 +130,6 @@ class Ablation:
         }
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """What all forms share: cases, place, and how to train."""
-
-    cohort: Cohort
-    out: Path
-    specificity: float
-    patches: bool
-    workers: int
-    progress: Progress
-
-    def score(self, recipe: Recipe, name: str, seed: int) -> Scored:
-        """Train a form of the recipe, unless that was done before, and score it."""
-        plan = recipe.model_copy(update={"seed": seed})
-        folder = self.out / "runs" / name / f"seed-{seed}"
-        tell = _named(self.progress, f"{name}, seed {seed}")
-        if self._finished(folder, plan):
-            run = folder
-        elif self.patches:
-            run = train_on_patches(self.cohort, plan, folder, progress=tell)
-        else:
-            store, workers = self._store(plan.preparation), self.workers
-            run = cross_validate(
-                self.cohort, plan, folder, store=store, workers=workers, progress=tell
-            )
-        cases = read_predictions(run / FILE).out_of_fold.cases
-        histories = sorted(run.glob("fold-*/history.csv"))
-        seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
-        return Scored.of(cases, specificity=self.specificity, seconds=seconds)
-
-    def _finished(self, folder: Path, plan: Recipe) -> bool:
-        """Whether this very run is there already; others are for training to refuse."""
-        try:
-            facts = json.loads((folder / "run.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return False
-        same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
-        return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
-
-    def one_view(self, recipe: Recipe, seed: int) -> Scored:
-        """The recipe's cases judged again as they are, without mirrored and turned views."""
-        run = self.out / "runs" / "recipe" / f"seed-{seed}"
-        if self.patches:
-            cases = patches_in_one_view(run, self.cohort)
-        else:
-            how, workers = recipe.preparation, self.workers
-            volumes, _ = prepare_cohort(
-                self.cohort, how, self._store(how), workers=workers, progress=self.progress
-            )
-            cases = folds_in_one_view(run, self.cohort, volumes)
-        return Scored.of(cases, specificity=self.specificity, seconds=0.0)
-
-    def _store(self, preparation: Preparation) -> Path:
-        return self.out / f"store-{preparation.digest}"
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    return lambda stage, done, total, note: progress(f"{name}: {stage}", done, total, note)
-
-
 def learns_from_lists(dataset: Path, recipe: Recipe) -> bool:
     """Whether a recipe learns from a data set's lists of 2D patches, as they are."""
     return detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
@@ -276,7 +167,7 @@ def ablate(
     refuse_pseudo_labels(cohort, "ablate")
     if not patches:
         cohort = _without_test(cohort)
-    bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
+    bench = Bench(cohort, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
     scored: list[tuple[str, Callable[[int], Scored]]] = [
@@ -305,7 +196,7 @@ def _without_test(cohort: Cohort) -> Cohort:
     return cohort.without({case.row for case in cohort.cases if case.split == "test"})
 
 
-def _scorer(bench: _Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
+def _scorer(bench: Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
     return lambda seed: bench.score(form, slug, seed)
 
 
