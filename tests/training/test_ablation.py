@@ -12,7 +12,9 @@ import pytest
 from squeezect import cli
 from squeezect.errors import ModelError, RecipeError
 from squeezect.evaluation import Cases, compare_auc
+from squeezect.nodules import Bank, Nodule
 from squeezect.preparation import Store
+from squeezect.scan import pseudonym
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.ablation import (
     Plan,
@@ -29,6 +31,7 @@ from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome
 from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
 from squeezect.training.prepared import key_of
+from squeezect.training.recipe import Insertion
 
 EITHER = "undone: take out one or the other"
 POINTING = "set insertion.pointing to 0 or take it out"
@@ -223,11 +226,42 @@ def test_the_recipe_under_another_seed_is_not_called_better():
     assert verdict(replace(once, full=far), forms[0]) == "open"
 
 
-def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
+@pytest.fixture
+def place(store, tmp_path):
+    """The store of an ablation into the folder out."""
+    folder = tmp_path / "out" / f"store-{store.preparation.digest}"
+    folder.parent.mkdir()
+    store.folder.rename(folder)
+    return folder
+
+
+@pytest.mark.usefixtures("place")
+def test_no_nodule_of_the_closed_test_part_is_inserted(cohort, recipe, tmp_path):
+    ball = np.ones((3, 3, 3), bool)
+    nodules = tuple(
+        Nodule(np.zeros(ball.shape, np.int16), ball, (1.0, 1.0, 1.0), name, pseudonym(name))
+        for name in ("SECRET0", "SECRET1", "somebody else")
+    )
+    bank = str(Bank(nodules).save(tmp_path / "bank.safetensors"))
+    changes = {"epochs": 1, "insertion": Insertion(bank=bank), "augmentation": None}
+    plan = Plan(recipe.model_copy(update=changes), [], seeds=(0,))
+    out, tested = tmp_path / "out", {pseudonym(f"SECRET{i}") for i in range(4)}
+    ablate(cohort.source, plan, out)
+    seen = [json.loads(path.read_text())["patients"] for path in out.rglob("seen.json")]
+    assert len(seen) == recipe.folds
+    for patients in map(set, seen):
+        assert not patients & tested
+        assert pseudonym("somebody else") in patients
+    # With another test part the same bank is another one, and so is the run.
+    table = cohort.source.read_text()
+    cohort.source.write_text(table.replace("SECRET0,", "somebody else,"))
+    with pytest.raises(RecipeError, match="another test_part") as caught:
+        ablate(cohort.source, plan, out)
+    assert caught.value.code == "other-run"
+
+
+def test_folds_are_taken_apart_on_equal_terms(cohort, place, recipe, tmp_path):
     quick = recipe.model_copy(update={"epochs": 1})
-    place = tmp_path / "out" / f"store-{recipe.preparation.digest}"
-    place.parent.mkdir()
-    store.folder.rename(place)
     for case in cohort.cases:  # a scan of the test part, if it were opened, could not be prepared
         if case.split == "test":
             shutil.rmtree(place / key_of(case.scan))

@@ -5,6 +5,7 @@ The test part is only opened after the last fold has been trained.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
-from squeezect.training.run import Run, judged_by
+from squeezect.training.run import Run, judged_by, stamp_of
 from squeezect.training.run_folder import (
     alone,
     claim,
@@ -65,6 +66,7 @@ def cross_validate(  # noqa: PLR0913
     source: Source | None = None,
     teachers: Teachers | None = None,
     supplies: Supplies | None = None,
+    apart: Cohort | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
@@ -86,6 +88,8 @@ def cross_validate(  # noqa: PLR0913
         source: networks to start from, for fine-tuning.
         teachers: who gave the pseudo-labels in the cohort's table; see `pseudo_label`.
         supplies: volumes and audits shared with other runs on the cohort, instead of `store`.
+        apart: cases that judge later, by another run: no scan of theirs is opened, and no nodule
+            of their patients is inserted.
         progress: who is told.
 
     Returns:
@@ -101,6 +105,7 @@ def cross_validate(  # noqa: PLR0913
     """
     _rehearse(cohort, recipe, source, teachers)
     stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
+    stamp |= stamp_of(recipe, apart)
     claim(folder, stamp)
     with alone(folder):
         supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
@@ -108,6 +113,7 @@ def cross_validate(  # noqa: PLR0913
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
         run = _divided(cohort.without(set(failed)), recipe, folder, volumes, source, teachers)
+        run = replace(run, apart=apart.cases if apart else ())
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)

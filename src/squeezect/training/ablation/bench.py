@@ -22,6 +22,7 @@ from squeezect.training.crossval import cross_validate
 from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
+from squeezect.training.run import stamp_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Bench:
 
     Args:
         cohort: who is learned from and judged.
+        apart: the test part of the data set, which is not opened; None for lists of patches.
         out: holds a run for each form and seed.
         specificity: at which sensitivities are told.
         patches: whether lists of 2D patches are learned from.
@@ -74,6 +76,7 @@ class Bench:
     """
 
     cohort: Cohort
+    apart: Cohort | None
     out: Path
     specificity: float
     patches: bool
@@ -92,7 +95,13 @@ class Bench:
         else:
             store, workers = self._store(plan.preparation), self.workers
             run = cross_validate(
-                self.cohort, plan, folder, store=store, workers=workers, progress=tell
+                self.cohort,
+                plan,
+                folder,
+                store=store,
+                workers=workers,
+                apart=self.apart,
+                progress=tell,
             )
         cases = read_predictions(run / FILE).out_of_fold.cases
         histories = sorted(run.glob("fold-*/history.csv"))
@@ -106,6 +115,7 @@ class Bench:
         except (OSError, ValueError):
             return False
         same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
+        same |= stamp_of(plan, self.apart)
         return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
 
     def one_view(self, recipe: Recipe, seed: int) -> Scored:

@@ -165,9 +165,8 @@ def ablate(
     forms = forms_of(recipe, plan.switches, patches=patches)
     cohort = read_dataset(dataset)
     refuse_pseudo_labels(cohort, "ablate")
-    if not patches:
-        cohort = _without_test(cohort)
-    bench = Bench(cohort, out, plan.specificity, patches, workers, progress)
+    cohort, apart = _parted(cohort, patches=patches)
+    bench = Bench(cohort, apart, out, plan.specificity, patches, workers, progress)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
     scored: list[tuple[str, Callable[[int], Scored]]] = [
@@ -191,9 +190,15 @@ def ablate(
     )
 
 
-def _without_test(cohort: Cohort) -> Cohort:
-    """The cohort without its test part, whose scans are not even prepared."""
-    return cohort.without({case.row for case in cohort.cases if case.split == "test"})
+def _parted(cohort: Cohort, *, patches: bool) -> tuple[Cohort, Cohort | None]:
+    """The cohort without its test part, whose scans are not even prepared, and that part.
+
+    Lists of patches have none: what is judged there is the list that is not learned from.
+    """
+    if patches:
+        return cohort, None
+    test = {case.row for case in cohort.cases if case.split == "test"}
+    return cohort.without(test), cohort.only(test)
 
 
 def _scorer(bench: Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
