@@ -20,7 +20,14 @@ from squeezect.training.module import Task
 from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
+from squeezect.training.run_folder import (
+    alone,
+    claim,
+    keep_audit,
+    note_environment,
+    write_csv,
+    write_json,
+)
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.tables import require_two_classes
@@ -87,6 +94,7 @@ def train_on_patches(
         keep_audit(folder, found, facts, allow_leaks=allow_leaks)
         fold = folder / "fold-0"
         if not (fold / CARD_FILE).exists():
+            note_environment(folder, recipe)
             _train(fold, recipe, train, learn, start, progress)
         probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
         _finish(folder, judged, probability, stamp)

@@ -17,12 +17,11 @@ from squeezect.training.plans import Plan
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run
-from squeezect.training.run_folder import OTHER_RUN, claim, write_json
+from squeezect.training.run_folder import OTHER_RUN, RUN_FILE, holds, write_json
 from squeezect.training.supplies import Supplies
 
 COST_FILE = "cost.json"
 STAMP_FILE = "comparison.json"
-RUN_FILE = "run.json"
 PREDICTIONS = "predictions.csv"
 
 
@@ -78,8 +77,8 @@ def claim_comparison(
 ) -> None:
     """Write which comparison owns a folder, or check that this one does, and all runs in it.
 
-    More networks may be asked for later. Releases before stamped the runs only; their folders are
-    taken over if every run fits.
+    Other networks may be asked for later; runs of those not named stay as they are. Releases
+    before stamped the runs only; their folders are taken over if every run fits.
 
     Args:
         cohort: labelled cases.
@@ -104,7 +103,7 @@ def claim_comparison(
     elif (out / RUN_FILE).exists():
         raise RecipeError(OTHER_RUN, f"folder {out} holds a run, not a comparison")
     for run in sorted(out.glob(f"runs/*/{RUN_FILE}")):
-        claim(run.parent, stamps.get(run.parent.name, shared))
+        holds(run.parent, stamps.get(run.parent.name, shared))
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, {"version": __version__, **whole})

@@ -26,6 +26,7 @@ from squeezect.training.run_folder import (
     claim,
     keep_audit,
     keep_folds,
+    note_environment,
     write_csv,
     write_json,
 )
@@ -214,6 +215,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     folder = run.folder / f"fold-{k}"
     if (folder / CARD_FILE).exists():
         return
+    note_environment(run.folder, run.recipe)
     fold = run.folds.folds[k]
     stage = f"fold {k + 1} of {run.recipe.folds}"
     start = run.start(k)

@@ -16,8 +16,8 @@ from squeezect.training.crossval import unprepared
 from squeezect.training.prepared import Prepared, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import alone, claim, write_json
-from squeezect.training.search.judged import judge_recipes
+from squeezect.training.run_folder import alone, claim, note_environment, write_json
+from squeezect.training.search.judged import FILE, judge_recipes
 from squeezect.training.search.plan import BEST_FILE, Found, Plan
 from squeezect.training.search.records import Record
 from squeezect.training.search.report import write_report
@@ -106,6 +106,8 @@ def _searched(
     if plan.judge:
         rivals = _rivals(base, records[0], best)
         place = folder / "judged"
+        if not all((place / name / FILE).exists() for name in rivals):
+            note_environment(folder, base)
         judged = judge_recipes(cohort, outer, rivals, place, volumes=prepared, progress=progress)
     apart = _patients(cohort.only(first.validation)), _patients(cohort.only(outer.test))
     found = Found(plan, folder, tuple(records), best, recipe, _patients(searched), apart, judged)
@@ -208,6 +210,7 @@ def _trials(
         if record is not None and number >= 0:
             sampling.add(record)
         if record is None:
+            note_environment(folder.parent, plan.base)
             told = replace(bench, tell=_telling(progress, name, number + 1, plan, records))
             asked = sampling.ask(number) if number >= 0 else None
             if asked:
