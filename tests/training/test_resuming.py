@@ -12,7 +12,14 @@ import torch
 from squeezect.cohorts import Cohort
 from squeezect.errors import CheckpointError, CohortError, RecipeError
 from squeezect.training import cross_validate, run_folder
-from squeezect.training.fold import RESUME_FILE, Part, predict_part, quiet_lightning, train_fold
+from squeezect.training.fold import (
+    RESUME_FILE,
+    Part,
+    predict_part,
+    quiet_lightning,
+    resume_point,
+    train_fold,
+)
 from squeezect.training.prepared import key_of
 from squeezect.training.progress import silent
 from squeezect.training.recipe import Turning
@@ -78,13 +85,26 @@ def test_a_damaged_resume_file_is_named_with_its_remedy(cohort, recipe, store, t
     last, other = tmp_path / RESUME_FILE, tmp_path / "other"
     whole = last.read_bytes()
     torch.save({"weights": torch.zeros(3)}, other)
-    for damaged in (b"", b"no", whole[:99], whole[: len(whole) // 2], other.read_bytes()):
+    # Cut where PyTorch seeks before the beginning, too, which the system refuses.
+    cut = [whole[:size] for size in (0, 99, 10_000, 40_000, len(whole) // 2)]
+    for damaged in (b"no", *cut, other.read_bytes()):
         last.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"last\.ckpt.*delete the file") as caught:
             fold(cohort, quick, store, tmp_path)
         assert caught.value.code == "resume-damaged"
     last.unlink()
     assert fold(cohort, quick, store, tmp_path)[1]["epochs"] == 1
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_what_is_wrong_with_the_folder_is_no_damage_to_the_file(tmp_path, monkeypatch, error):
+    def refuse(*_arguments, **_options):
+        raise error
+
+    (tmp_path / RESUME_FILE).touch()
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(error):
+        resume_point(tmp_path)
 
 
 def test_the_resume_file_is_on_disk_before_it_takes_the_place_of_the_last(
