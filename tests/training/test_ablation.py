@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from squeezect import cli
-from squeezect.errors import ModelError, RecipeError
+from squeezect.errors import ModelError, RecipeError, SqueezeCTError
 from squeezect.evaluation import Cases, compare_auc
 from squeezect.nodules import Bank, Nodule
 from squeezect.preparation import Store
@@ -25,13 +25,14 @@ from squeezect.training.ablation import (
     parse_switch,
     switched,
 )
-from squeezect.training.ablation.bench import Scored
+from squeezect.training.ablation.bench import Bench, Scored
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
 from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome
 from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
 from squeezect.training.prepared import key_of
 from squeezect.training.recipe import Insertion
+from squeezect.training.watch import DIVERGED
 
 EITHER = "undone: take out one or the other"
 POINTING = "set insertion.pointing to 0 or take it out"
@@ -185,7 +186,7 @@ def test_patches_are_taken_apart_and_nothing_is_trained_twice(
     told = replace(found, skipped={"mixup = 0.2": "[teaching] leaves it out"})
     assert "mixup = 0.2 ([teaching] leaves it out)" in write_ablation(told, out)
     text = write_ablation(found, out)
-    assert "Not tried" not in text
+    assert "Left out" not in text
     assert (out / "ablation.md").read_text() == text
     for outcome in found.outcomes:
         assert f"| {outcome.name} |" in text
@@ -233,6 +234,55 @@ def place(store, tmp_path):
     folder.parent.mkdir()
     store.folder.rename(folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("turning=on", "bad-recipe"), ("insertion.bank=nowhere.safetensors", "bad-nodule-bank")],
+)
+def test_a_form_that_cannot_be_trained_is_refused_before_the_recipe_is(
+    cohort, recipe, tmp_path, text, code
+):
+    switches = [parse_switch(one, recipe) for one in ("mixup=on", text)]
+    with pytest.raises(SqueezeCTError) as caught:
+        ablate(cohort.source, Plan(recipe, switches, seeds=(0,)), tmp_path / "out")
+    assert caught.value.code == code
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("place")
+def test_a_form_that_diverges_does_not_stop_the_others(cohort, recipe, tmp_path):
+    changes = {"epochs": 1, "gradient_clip": 0.0, "schedule": "constant", "augmentation": None}
+    quick, out = recipe.model_copy(update=changes), tmp_path / "out"
+    switches = [Switch("learning_rate", 1e30), Switch("mixup", 0.2)]
+    for _ in range(2):
+        found = ablate(cohort.source, Plan(quick, switches, seeds=(0,), skipped={"a": "b"}), out)
+        assert [one.name for one in found.outcomes] == ["mixup = 0.2"]
+        why = "its loss is no number any more"
+        assert found.skipped == {"a": "b", "learning_rate = 1e+30, seed 0": why}
+        assert f"a (b); learning_rate = 1e+30, seed 0 ({why})" in write_ablation(found, out)
+    # Without anything to compare it with, the others say nothing.
+    wild = quick.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(RecipeError, match="training-diverged"):
+        ablate(cohort.source, Plan(wild, [], seeds=(1,), switch_seeds=(1,)), out)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_form_that_diverges_under_a_further_seed_keeps_its_first(
+    cohort, recipe, tmp_path, monkeypatch
+):
+    def diverge(bench, form, name, seed):
+        if name.startswith("mixup") and seed == 1:
+            raise RecipeError(DIVERGED, "loss is nan")
+        return score(bench, form, name, 0)
+
+    score = Bench.score
+    monkeypatch.setattr(Bench, "score", diverge)
+    quick = recipe.model_copy(update={"epochs": 1})
+    plan = Plan(quick, [Switch("mixup", 0.2)], seeds=(0, 1, 2), switch_seeds=(0, 1, 2))
+    found = ablate(cohort.source, plan, tmp_path / "out")
+    assert list(found.outcomes[0].by_seed) == [0, 2]
+    assert list(found.skipped) == ["mixup = 0.2, seed 1"]
 
 
 @pytest.mark.usefixtures("place")

@@ -14,6 +14,7 @@ from squeezect.errors import RecipeError
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.fold import predict_part
 from squeezect.training.prepared import key_of
+from squeezect.training.recipe import Turning
 from squeezect.training.run_folder import alone, claim
 from squeezect.training.search import Plan, Space, search_recipes
 from squeezect.training.search.records import Record
@@ -280,6 +281,22 @@ def test_what_a_recipe_cannot_be_is_refused_before_anything_is_trained(
         search_recipes(cohort, bad, tmp_path / "search")
     assert told in str(error.value)
     assert not (tmp_path / "search").exists()
+
+
+def test_what_training_would_refuse_is_not_searched(cohort, plan, store, tmp_path):
+    """Of volumes of many slices turning sees the first alone."""
+    turned = plan.base.model_copy(update={"turning": Turning()})
+    with pytest.raises(RecipeError, match=r"\(32, 32, 32\).*bad-recipe"):
+        search_recipes(cohort, replace(plan, base=turned), tmp_path / "search")
+    turning = space_of("turning.noise = { low = 0.01, high = 0.02 }", tmp_path)
+    with pytest.raises(RecipeError, match=r"turning\.noise = 0\.01: .*bad-space"):
+        search_recipes(cohort, replace(plan, space=turning), tmp_path / "search")
+    assert not (tmp_path / "search").exists()
+    # Two fields that fit the base each on its own are told when they are drawn together.
+    inner = make_folds(cohort, folds=2, tune_fraction=0.0)
+    bench = Bench(cohort, inner, lambda _: store, "log-loss", seed=0, longest=2)
+    record = run_trial(bench, "t", lambda: turned, tmp_path / "t", asked=None)
+    assert (record.state, record.error["code"]) == ("failed", "bad-recipe")
 
 
 def test_the_shipped_space_fits_the_shipped_recipes_of_scans():

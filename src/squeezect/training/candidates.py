@@ -75,9 +75,7 @@ def train_on_patches(
             `unknown-layer`, `all-frozen`; `training-diverged`.
         CheckpointError: `weights-do-not-fit`; `resume-damaged`.
     """
-    require_two_classes(cohort)
-    require_done(recipe)
-    rehearse(recipe, source)
+    rehearse_patches(cohort, recipe, source=source)
     stamp = {
         "cohort": cohort.digest,
         "recipe": recipe.model_dump(mode="json"),
@@ -99,6 +97,17 @@ def train_on_patches(
         probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
         _finish(folder, judged, probability, stamp)
     return folder
+
+
+def rehearse_patches(cohort: Cohort, recipe: Recipe, *, source: Source | None = None) -> None:
+    """Refuse before anything is written what could not be trained; see `train_on_patches`.
+
+    Raises:
+        CohortError, RecipeError, CheckpointError: what training would say.
+    """
+    require_two_classes(cohort)
+    require_done(recipe)
+    rehearse(recipe, source)
 
 
 def require_done(recipe: Recipe) -> None:

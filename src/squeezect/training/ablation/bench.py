@@ -17,8 +17,8 @@ from squeezect.evaluation import (
 from squeezect.evaluation.predictions import FILE
 from squeezect.preparation import Preparation
 from squeezect.training.ablation.views import folds_in_one_view, patches_in_one_view
-from squeezect.training.candidates import train_on_patches
-from squeezect.training.crossval import cross_validate
+from squeezect.training.candidates import rehearse_patches, train_on_patches
+from squeezect.training.crossval import cross_validate, rehearse_run
 from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress
 from squeezect.training.recipe import Recipe
@@ -83,6 +83,13 @@ class Bench:
     workers: int
     progress: Progress
 
+    def rehearse(self, recipe: Recipe) -> None:
+        """Refuse a form that could not be trained, before hours go into the others."""
+        if self.patches:
+            rehearse_patches(self.cohort, recipe)
+        else:
+            rehearse_run(self.cohort, recipe, apart=self.apart)
+
     def score(self, recipe: Recipe, name: str, seed: int) -> Scored:
         """Train a form of the recipe, unless that was done before, and score it."""
         plan = recipe.model_copy(update={"seed": seed})
@@ -114,9 +121,9 @@ class Bench:
             facts = json.loads((folder / "run.json").read_text("utf-8"))
         except (OSError, ValueError):
             return False
-        same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
-        same |= stamp_of(plan, self.apart)
-        return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
+        same: dict[str, object] = {"status": "finished", "cohort": self.cohort.digest}
+        same |= {"recipe": plan.model_dump(mode="json"), **stamp_of(plan, self.apart)}
+        return all(facts.get(k) == v for k, v in same.items())
 
     def one_view(self, recipe: Recipe, seed: int) -> Scored:
         """The recipe's cases judged again as they are, without mirrored and turned views."""

@@ -1,6 +1,6 @@
 """Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from squeezect.training.ablation.switches import Switch, forms_of
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
 from squeezect.training.teachers import refuse_pseudo_labels
+from squeezect.training.watch import DIVERGED
 
 FULL = "the recipe"
 ONE_VIEW = "one view at test time"
@@ -98,7 +99,7 @@ class Ablation:
         specificity: at which sensitivities are told.
         full: the recipe itself.
         outcomes: its switched forms.
-        skipped: why further switches were not tried, by name.
+        skipped: why further switches were not tried, or have no result, by name.
     """
 
     recipe: Recipe
@@ -141,7 +142,8 @@ def ablate(
     """Train a recipe and its switched forms under one split and budget, and compare.
 
     A form is compared with the recipe under its first seed, which has the same folds, initial
-    weights and order of cases. Test parts of a cohort stay closed: no scan of theirs is opened.
+    weights and order of cases. A form that diverges is skipped, and tried anew by the next call.
+    Test parts of a cohort stay closed: no scan of theirs is opened.
     Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
     a third list to report on.
 
@@ -156,7 +158,8 @@ def ablate(
         Scores and comparisons, see `write_ablation`.
 
     Raises:
-        RecipeError: `bad-recipe`, `idle-switch`, before anything is trained; `other-run`.
+        RecipeError: `bad-recipe`, `idle-switch`, and what else training says of any form, before
+            anything is trained; `other-run`; `training-diverged`, if the recipe itself does.
         CohortError: `pseudo-labels-unused`.
         CohortError, PreparationError: what training says of the data set.
     """
@@ -167,17 +170,17 @@ def ablate(
     refuse_pseudo_labels(cohort, "ablate")
     cohort, apart = _parted(cohort, patches=patches)
     bench = Bench(cohort, apart, out, plan.specificity, patches, workers, progress)
+    for form in (recipe, *(form for _, form in forms)):
+        bench.rehearse(form)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
-    scored: list[tuple[str, Callable[[int], Scored]]] = [
-        (switch.name, _scorer(bench, form, switch.slug)) for switch, form in forms
-    ]
-    found = {name: {switch_seeds[0]: score(switch_seeds[0])} for name, score in scored}
+    found: dict[str, dict[int, Scored]] = {}
+    skipped = dict(plan.skipped)
+    _try_forms(bench, forms, switch_seeds[0], found, skipped)
     for seed in seeds:
         full[seed] = full.get(seed) or bench.score(recipe, "recipe", seed)
     for seed in switch_seeds[1:]:
-        for name, score in scored:
-            found[name][seed] = score(seed)
+        _try_forms(bench, [one for one in forms if one[0].name in found], seed, found, skipped)
     if patches or recipe.views > 1:
         found[ONE_VIEW] = {switch_seeds[0]: bench.one_view(recipe, switch_seeds[0])}
     return Ablation(
@@ -186,7 +189,7 @@ def ablate(
         plan.specificity,
         Outcome(FULL, full),
         _compared(full[switch_seeds[0]], found),
-        plan.skipped,
+        skipped,
     )
 
 
@@ -201,8 +204,23 @@ def _parted(cohort: Cohort, *, patches: bool) -> tuple[Cohort, Cohort | None]:
     return cohort.without(test), cohort.only(test)
 
 
-def _scorer(bench: Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
-    return lambda seed: bench.score(form, slug, seed)
+def _try_forms(
+    bench: Bench,
+    forms: Sequence[tuple[Switch, Recipe]],
+    seed: int,
+    found: dict[str, dict[int, Scored]],
+    skipped: dict[str, str],
+) -> None:
+    """Add every form's score under a seed, or why it has none; it must not stop the others."""
+    for switch, form in forms:
+        try:
+            scored = bench.score(form, switch.slug, seed)
+        except RecipeError as error:
+            if error.code != DIVERGED.name:
+                raise
+            skipped[f"{switch.name}, seed {seed}"] = "its loss is no number any more"
+        else:
+            found.setdefault(switch.name, {})[seed] = scored
 
 
 def _compared(full: Scored, found: dict[str, dict[int, Scored]]) -> list[Outcome]:

@@ -12,7 +12,7 @@ from squeezect.cohorts import AuditRules, Cohort, Folds, audit_folds, make_folds
 from squeezect.errors import Code, RecipeError
 from squeezect.preparation import Preparation
 from squeezect.training.auditing import SURELY_ALIKE, fingerprints_of
-from squeezect.training.crossval import unprepared
+from squeezect.training.crossval import rehearse_run, unprepared
 from squeezect.training.prepared import Prepared, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
@@ -64,9 +64,11 @@ def search_recipes(
         RecipeError: `bad-space`, `needs-optuna`, `other-run`, `run-in-use`, `no-trial-finished`.
         CohortError: too few patients for the folds; `leak`; `pseudo-labels-unused`.
         PreparationError: `unprepared-scans`.
+        CohortError, RecipeError, PreparationError: what training says of the base recipe.
     """
     base = plan.base
     refuse_pseudo_labels(cohort, "search")
+    rehearse_run(cohort, base)
     plan.space.check(base)
     parts = _drawn(cohort, plan)
     sampling = _sampling(plan, plan.space.longest(base))

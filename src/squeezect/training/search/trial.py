@@ -31,6 +31,7 @@ from squeezect.training.run_folder import write_csv
 from squeezect.training.search.records import Record
 from squeezect.training.search.sampling import Asked
 from squeezect.training.search.space import Value
+from squeezect.training.turning import require_flat
 from squeezect.training.watch import HISTORY_FILE, Watch
 
 Objective = Literal["log-loss", "auc"]
@@ -184,6 +185,8 @@ def run_trial(
     record = Record(name=name, state="complete", values=values)
     try:
         plan = recipe()
+        # What goes with each value of a space need not go with two of them.
+        require_flat(plan)
         tables = []
         for k in range(len(bench.folds.folds)):
             table = _fold(bench, plan, k, folder / f"fold-{k}", course)
