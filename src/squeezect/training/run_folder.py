@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -60,7 +60,9 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def holds(folder: Path, stamp: Mapping[str, object]) -> bool:
-    """Whether a run folder is this run's; False if it is nobody's yet. Writes nothing.
+    """Whether a run folder is this run's, or may become it; False if it is nobody's yet.
+
+    Writes nothing.
 
     Args:
         folder: of the run.
@@ -69,31 +71,51 @@ def holds(folder: Path, stamp: Mapping[str, object]) -> bool:
     Raises:
         RecipeError: `other-run`.
     """
-    path = folder / RUN_FILE
-    if not path.exists():
+    if not (folder / RUN_FILE).exists():
         return False
-    found = json.loads(path.read_text("utf-8"))
-    found["recipe"] = _with_defaults(found.get("recipe"))
-    differing = [key for key in stamp if found.get(key) != stamp[key]]
-    if differing:
+    differing = _differing(folder, stamp)
+    if not may_change(differing, folder.glob("fold-*")):
         raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
     return True
+
+
+def may_change(differing: Sequence[str], begun: Iterable[Path]) -> bool:
+    """Whether all that a call wants otherwise can still be had.
+
+    Scans that cannot be prepared are told before the first fold; who then decides to leave them
+    out goes on in the same folder.
+
+    Args:
+        differing: names of what is stamped otherwise.
+        begun: folders of folds.
+    """
+    return not differing or (list(differing) == ["skip_unreadable"] and not any(begun))
+
+
+def _differing(folder: Path, stamp: Mapping[str, object]) -> list[str]:
+    found = json.loads((folder / RUN_FILE).read_text("utf-8"))
+    found["recipe"] = _with_defaults(found.get("recipe"))
+    return [key for key in stamp if found.get(key) != stamp[key]]
 
 
 def claim(folder: Path, stamp: Mapping[str, object]) -> None:
     """Write who owns the folder, or check that this run does.
 
     Raises:
-        RecipeError: `other-run`.
+        RecipeError: `other-run`, `run-in-use`.
     """
-    path = folder / RUN_FILE
+    path, whole = folder / RUN_FILE, {"status": "training", "version": __version__, **stamp}
     if not holds(folder, stamp):
         # What is half written under the claim's own name was killed before it claimed anything.
         scratch = folder / f".{path.name}.part"
         if folder.exists() and any(found != scratch for found in folder.iterdir()):
             raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"status": "training", "version": __version__, **stamp})
+        write_json(path, whole)
+    elif _differing(folder, stamp):
+        with alone(folder):
+            holds(folder, stamp)  # still: another process may have begun a fold meanwhile
+            write_json(path, whole)
     if not (folder / "recipe.json").exists():
         write_json(folder / "recipe.json", stamp["recipe"])
 
