@@ -116,6 +116,13 @@ def test_switches_that_say_nothing_of_what_they_name_are_refused(name, text, pat
             forms_of(recipe, [switch], patches=patches)
 
 
+def test_a_bank_and_what_it_shares_go_together():
+    painted = Recipe.load("demo")
+    bank = Switch("insertion.bank", "nodules.safetensors")
+    assert why_not(painted, bank) == ""
+    assert why_not(switched(painted, bank), Switch("insertion.bank", "")) == ""
+
+
 def test_defaults_leave_out_what_says_nothing_and_tell():
     for name, patches, gone in (
         ("malignancy", False, {"mixup = 0.2"}),
