@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from squeezect.cohorts import make_folds
-from squeezect.errors import RecipeError
+from squeezect.errors import CheckpointError, RecipeError
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.fold import predict_part
 from squeezect.training.prepared import key_of
@@ -212,6 +212,19 @@ def test_failing_trials_are_recorded_and_do_not_stop_the_others(cohort, plan, st
     hopeless = replace(plan, space=only, base=lost, trials=1)
     with pytest.raises(RecipeError, match=r"all 2 trainings failed.*no-trial-finished"):
         search_recipes(cohort, hopeless, tmp_path / "hopeless", store=stores)
+
+
+def test_a_damaged_resume_file_does_not_fail_its_trial(cohort, plan, stores, tmp_path):
+    one, folder = replace(plan, trials=1), tmp_path / "search"
+    with pytest.raises(Killed):
+        search_recipes(cohort, one, folder, store=stores, progress=kill_at(0.95))
+    last = folder / "trials" / "trial-1" / "fold-1" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:2000])
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"last\.ckpt.*delete the file.*resume-damaged"):
+            search_recipes(cohort, one, folder, store=stores)
+    last.unlink()
+    assert search_recipes(cohort, one, folder, store=stores).records[1].state == "complete"
 
 
 class GivesUp:

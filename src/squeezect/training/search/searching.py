@@ -65,6 +65,7 @@ def search_recipes(
         CohortError: too few patients for the folds; `leak`; `pseudo-labels-unused`.
         PreparationError: `unprepared-scans`.
         CohortError, RecipeError, PreparationError: what training says of the base recipe.
+        CheckpointError: `resume-damaged`.
     """
     base = plan.base
     refuse_pseudo_labels(cohort, "search")

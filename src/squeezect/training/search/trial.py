@@ -20,7 +20,7 @@ from squeezect.errors import Code, RecipeError, SqueezeCTError
 from squeezect.evaluation import compare, roc_auc
 from squeezect.evaluation.cases import Cases
 from squeezect.scan import pseudonym
-from squeezect.training.fold import RESUME_FILE, batches, fit, predict_part
+from squeezect.training.fold import BAD_RESUME, RESUME_FILE, batches, fit, predict_part
 from squeezect.training.lightning import lightning
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
@@ -179,6 +179,9 @@ def run_trial(
 
     Returns:
         Its record; a trial that fails has one too.
+
+    Raises:
+        CheckpointError: `resume-damaged`.
     """
     values = dict(asked.values) if asked else {}
     course = _Course(bench, asked)
@@ -195,6 +198,8 @@ def run_trial(
             course.finished.append(bench.score(table["label"], table["probability"]))
             tables.append(table)
     except SqueezeCTError as error:
+        if error.code == BAD_RESUME.name:
+            raise  # says nothing of the trial, and a record would be for good
         return _failed(record, course, error)
     except RuntimeError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
