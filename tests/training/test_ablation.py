@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from squeezect import cli
-from squeezect.errors import ModelError, RecipeError
+from squeezect.errors import ModelError, RecipeError, SqueezeCTError
 from squeezect.evaluation import Cases, compare_auc
+from squeezect.nodules import Bank, Nodule
 from squeezect.preparation import Store
+from squeezect.scan import pseudonym
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.ablation import (
     Plan,
@@ -23,11 +25,14 @@ from squeezect.training.ablation import (
     parse_switch,
     switched,
 )
+from squeezect.training.ablation.bench import Bench, Scored
 from squeezect.training.ablation.report import HEADINGS, verdict, write_ablation
-from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome, Scored
+from squeezect.training.ablation.running import ONE_VIEW, Ablation, Outcome
 from squeezect.training.ablation.switches import forms_of, why_not
 from squeezect.training.ablation.views import folds_in_one_view
 from squeezect.training.prepared import key_of
+from squeezect.training.recipe import Insertion
+from squeezect.training.watch import DIVERGED
 
 EITHER = "undone: take out one or the other"
 POINTING = "set insertion.pointing to 0 or take it out"
@@ -111,6 +116,13 @@ def test_switches_that_say_nothing_of_what_they_name_are_refused(name, text, pat
             forms_of(recipe, [switch], patches=patches)
 
 
+def test_a_bank_and_what_it_shares_go_together():
+    painted = Recipe.load("demo")
+    bank = Switch("insertion.bank", "nodules.safetensors")
+    assert why_not(painted, bank) == ""
+    assert why_not(switched(painted, bank), Switch("insertion.bank", "")) == ""
+
+
 def test_defaults_leave_out_what_says_nothing_and_tell():
     for name, patches, gone in (
         ("malignancy", False, {"mixup = 0.2"}),
@@ -181,7 +193,7 @@ def test_patches_are_taken_apart_and_nothing_is_trained_twice(
     told = replace(found, skipped={"mixup = 0.2": "[teaching] leaves it out"})
     assert "mixup = 0.2 ([teaching] leaves it out)" in write_ablation(told, out)
     text = write_ablation(found, out)
-    assert "Not tried" not in text
+    assert "Left out" not in text
     assert (out / "ablation.md").read_text() == text
     for outcome in found.outcomes:
         assert f"| {outcome.name} |" in text
@@ -222,11 +234,91 @@ def test_the_recipe_under_another_seed_is_not_called_better():
     assert verdict(replace(once, full=far), forms[0]) == "open"
 
 
-def test_folds_are_taken_apart_on_equal_terms(cohort, store, recipe, tmp_path):
+@pytest.fixture
+def place(store, tmp_path):
+    """The store of an ablation into the folder out."""
+    folder = tmp_path / "out" / f"store-{store.preparation.digest}"
+    folder.parent.mkdir()
+    store.folder.rename(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("turning=on", "bad-recipe"), ("insertion.bank=nowhere.safetensors", "bad-nodule-bank")],
+)
+def test_a_form_that_cannot_be_trained_is_refused_before_the_recipe_is(
+    cohort, recipe, tmp_path, text, code
+):
+    switches = [parse_switch(one, recipe) for one in ("mixup=on", text)]
+    with pytest.raises(SqueezeCTError) as caught:
+        ablate(cohort.source, Plan(recipe, switches, seeds=(0,)), tmp_path / "out")
+    assert caught.value.code == code
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("place")
+def test_a_form_that_diverges_does_not_stop_the_others(cohort, recipe, tmp_path):
+    changes = {"epochs": 1, "gradient_clip": 0.0, "schedule": "constant", "augmentation": None}
+    quick, out = recipe.model_copy(update=changes), tmp_path / "out"
+    switches = [Switch("learning_rate", 1e30), Switch("mixup", 0.2)]
+    for _ in range(2):
+        found = ablate(cohort.source, Plan(quick, switches, seeds=(0,), skipped={"a": "b"}), out)
+        assert [one.name for one in found.outcomes] == ["mixup = 0.2"]
+        why = "its loss is no number any more"
+        assert found.skipped == {"a": "b", "learning_rate = 1e+30, seed 0": why}
+        assert f"a (b); learning_rate = 1e+30, seed 0 ({why})" in write_ablation(found, out)
+    # Without anything to compare it with, the others say nothing.
+    wild = quick.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(RecipeError, match="training-diverged"):
+        ablate(cohort.source, Plan(wild, [], seeds=(1,), switch_seeds=(1,)), out)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_form_that_diverges_under_a_further_seed_keeps_its_first(
+    cohort, recipe, tmp_path, monkeypatch
+):
+    def diverge(bench, form, name, seed):
+        if name.startswith("mixup") and seed == 1:
+            raise RecipeError(DIVERGED, "loss is nan")
+        return score(bench, form, name, 0)
+
+    score = Bench.score
+    monkeypatch.setattr(Bench, "score", diverge)
     quick = recipe.model_copy(update={"epochs": 1})
-    place = tmp_path / "out" / f"store-{recipe.preparation.digest}"
-    place.parent.mkdir()
-    store.folder.rename(place)
+    plan = Plan(quick, [Switch("mixup", 0.2)], seeds=(0, 1, 2), switch_seeds=(0, 1, 2))
+    found = ablate(cohort.source, plan, tmp_path / "out")
+    assert list(found.outcomes[0].by_seed) == [0, 2]
+    assert list(found.skipped) == ["mixup = 0.2, seed 1"]
+
+
+@pytest.mark.usefixtures("place")
+def test_no_nodule_of_the_closed_test_part_is_inserted(cohort, recipe, tmp_path):
+    ball = np.ones((3, 3, 3), bool)
+    nodules = tuple(
+        Nodule(np.zeros(ball.shape, np.int16), ball, (1.0, 1.0, 1.0), name, pseudonym(name))
+        for name in ("SECRET0", "SECRET1", "somebody else")
+    )
+    bank = str(Bank(nodules).save(tmp_path / "bank.safetensors"))
+    changes = {"epochs": 1, "insertion": Insertion(bank=bank), "augmentation": None}
+    plan = Plan(recipe.model_copy(update=changes), [], seeds=(0,))
+    out, tested = tmp_path / "out", {pseudonym(f"SECRET{i}") for i in range(4)}
+    ablate(cohort.source, plan, out)
+    seen = [json.loads(path.read_text())["patients"] for path in out.rglob("seen.json")]
+    assert len(seen) == recipe.folds
+    for patients in map(set, seen):
+        assert not patients & tested
+        assert pseudonym("somebody else") in patients
+    # With another test part the same bank is another one, and so is the run.
+    table = cohort.source.read_text()
+    cohort.source.write_text(table.replace("SECRET0,", "somebody else,"))
+    with pytest.raises(RecipeError, match="another test_part") as caught:
+        ablate(cohort.source, plan, out)
+    assert caught.value.code == "other-run"
+
+
+def test_folds_are_taken_apart_on_equal_terms(cohort, place, recipe, tmp_path):
+    quick = recipe.model_copy(update={"epochs": 1})
     for case in cohort.cases:  # a scan of the test part, if it were opened, could not be prepared
         if case.split == "test":
             shutil.rmtree(place / key_of(case.scan))

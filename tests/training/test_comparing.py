@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 import SimpleITK
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from squeezect.cli import app
 from squeezect.cohorts.layouts import read_dataset
-from squeezect.errors import EvaluationError, ModelError, RecipeError
+from squeezect.errors import EvaluationError, ModelError, PreparationError, RecipeError
 from squeezect.evaluation.contest import DIAMETER, PRIOR
 from squeezect.evaluation.detection import evaluate_marks
 from squeezect.preparation import Preparation
@@ -73,6 +74,34 @@ def test_what_is_trained_is_not_trained_again(patches, budget, tmp_path, monkeyp
     monkeypatch.setattr("squeezect.training.crossval.train_fold", None)
     again = compare_models(cohort, ["cnn2d"], budget, tmp_path / "out")
     assert again.contest.as_dict() == first.contest.as_dict()
+
+
+def test_a_network_that_is_not_named_again_stays_as_it_is(patches, budget, tmp_path):
+    cohort, out = read_dataset(patches), tmp_path / "out"
+    compare_models(cohort, ["cnn2d"], budget, out)
+    kept = {path: path.read_bytes() for path in out.glob("runs/cnn2d/*") if path.is_file()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        found = compare_models(cohort, ["tumornet"], budget, out)
+        compare_models(cohort, ["cnn2d"], budget, out)
+    finally:
+        torch.set_num_threads(threads)
+    assert "cnn2d" not in [s.entrant.name for s in found.contest.standings]
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_scans_may_be_left_out_in_the_folder_whose_comparison_named_them(patches, budget, tmp_path):
+    (patches / "p3.png").write_bytes(b"cannot be read")
+    cohort, out = read_dataset(patches), tmp_path / "out"
+    with pytest.raises(PreparationError, match="pass --skip-unreadable"):
+        compare_models(cohort, ["cnn2d"], budget, out)
+    compare_models(cohort, ["cnn2d"], budget, out, skip_unreadable=True)
+    facts = json.loads((out / "runs" / "cnn2d" / "run.json").read_text())
+    assert [one["row"] for one in facts["skipped"]] == [4]
+    # From the first fold on there is no way back.
+    with pytest.raises(RecipeError, match="comparison with another skip_unreadable"):
+        compare_models(cohort, ["tumornet"], budget, out)
 
 
 def test_another_comparison_is_not_reported_as_this_one(patches, budget, tmp_path, monkeypatch):

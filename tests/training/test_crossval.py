@@ -113,6 +113,33 @@ def test_unreadable_scans_are_named_by_row_or_left_out_if_asked(cohort, recipe, 
     assert 7 not in set(pd.read_csv(folder / "predictions.csv")["row"])
 
 
+def test_scans_may_be_left_out_in_the_folder_whose_training_named_them(
+    cohort, recipe, store, tmp_path
+):
+    def kill(name, *_told):
+        if name.startswith("fold"):
+            raise KeyboardInterrupt
+
+    (cohort.case(7).scan / "scan.txt").write_text("cannot be read")
+    folder, quick = tmp_path / "run", recipe.model_copy(update={"epochs": 1})
+    with pytest.raises(PreparationError, match="pass --skip-unreadable"):
+        run(cohort, quick, store, folder)
+    with alone(folder), pytest.raises(RecipeError, match="run-in-use"):
+        run(cohort, quick, store, folder, skip_unreadable=True)
+    other = recipe.model_copy(update={"epochs": 2})
+    with pytest.raises(RecipeError, match="another recipe"):
+        run(cohort, other, store, folder, skip_unreadable=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(cohort, quick, store, folder, skip_unreadable=True, progress=kill)
+    # From the first fold on there is no way back.
+    with pytest.raises(RecipeError, match="another skip_unreadable"):
+        run(cohort, quick, store, folder)
+    run(cohort, quick, store, folder, skip_unreadable=True)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["skip_unreadable"]
+    assert [one["row"] for one in facts["skipped"]] == [7]
+
+
 def test_the_paper_recipe_trains(cohort, recipe, store, tmp_path):
     plain = recipe.model_copy(
         update={

@@ -12,11 +12,18 @@ import torch
 from squeezect.cohorts import Cohort
 from squeezect.errors import CheckpointError, CohortError, RecipeError
 from squeezect.training import cross_validate, run_folder
-from squeezect.training.fold import RESUME_FILE, Part, predict_part, quiet_lightning, train_fold
+from squeezect.training.fold import (
+    RESUME_FILE,
+    Part,
+    predict_part,
+    quiet_lightning,
+    resume_point,
+    train_fold,
+)
 from squeezect.training.prepared import key_of
 from squeezect.training.progress import silent
 from squeezect.training.recipe import Turning
-from squeezect.training.run_folder import claim
+from squeezect.training.run_folder import alone, claim, note_environment
 from squeezect.training.tables import judged_rows, read_judged
 
 
@@ -78,13 +85,26 @@ def test_a_damaged_resume_file_is_named_with_its_remedy(cohort, recipe, store, t
     last, other = tmp_path / RESUME_FILE, tmp_path / "other"
     whole = last.read_bytes()
     torch.save({"weights": torch.zeros(3)}, other)
-    for damaged in (b"", b"no", whole[:99], whole[: len(whole) // 2], other.read_bytes()):
+    # Cut where PyTorch seeks before the beginning, too, which the system refuses.
+    cut = [whole[:size] for size in (0, 99, 10_000, 40_000, len(whole) // 2)]
+    for damaged in (b"no", *cut, other.read_bytes()):
         last.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"last\.ckpt.*delete the file") as caught:
             fold(cohort, quick, store, tmp_path)
         assert caught.value.code == "resume-damaged"
     last.unlink()
     assert fold(cohort, quick, store, tmp_path)[1]["epochs"] == 1
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_what_is_wrong_with_the_folder_is_no_damage_to_the_file(tmp_path, monkeypatch, error):
+    def refuse(*_arguments, **_options):
+        raise error
+
+    (tmp_path / RESUME_FILE).touch()
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(error):
+        resume_point(tmp_path)
 
 
 def test_the_resume_file_is_on_disk_before_it_takes_the_place_of_the_last(
@@ -197,10 +217,9 @@ def test_a_claim_that_was_killed_half_way_can_be_made_again(tmp_path, stamp):
     folder.mkdir()
     (folder / ".run.json.part").write_text('{"status": "tr')
     claim(folder, stamp)
-    for name in ("recipe.json", "environment.json"):
-        (folder / name).unlink()
-        claim(folder, stamp)
-        assert (folder / name).exists()
+    (folder / "recipe.json").unlink()
+    claim(folder, stamp)
+    assert (folder / "recipe.json").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / ".thesis.tex.part").write_text("somebody else's")
@@ -208,25 +227,50 @@ def test_a_claim_that_was_killed_half_way_can_be_made_again(tmp_path, stamp):
         claim(other, stamp)
 
 
-def test_every_change_of_the_environment_is_kept(tmp_path, stamp):
-    def kept():
-        return json.loads((tmp_path / "run" / "environment.json").read_text())
-
-    claim(tmp_path / "run", stamp)
-    first = kept()
-    assert first["precision"] == "float32"
-    claim(tmp_path / "run", stamp)
-    assert kept() == first
+@pytest.fixture
+def more_threads():
+    """Something different in the environment."""
     threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads + 1)
-        for _ in range(2):
-            claim(tmp_path / "run", stamp)
-    finally:
-        torch.set_num_threads(threads)
-    assert kept() == {**first, "later": [{"threads": threads + 1}]}
-    claim(tmp_path / "run", stamp)
-    assert kept() == {**first, "later": [{"threads": threads + 1}, {"threads": threads}]}
+    torch.set_num_threads(threads + 1)
+    yield threads + 1
+    torch.set_num_threads(threads)
+
+
+def environment_of(folder):
+    return json.loads((folder / "environment.json").read_text())
+
+
+def test_every_change_of_the_environment_is_kept(tmp_path, recipe, more_threads):
+    torch.set_num_threads(more_threads - 1)
+    for _ in range(2):
+        note_environment(tmp_path, recipe)
+        first = environment_of(tmp_path)
+        assert first["precision"] == "float32"
+        assert "later" not in first
+    torch.set_num_threads(more_threads)
+    for _ in range(2):
+        note_environment(tmp_path, recipe)
+    assert environment_of(tmp_path) == {**first, "later": [{"threads": more_threads}]}
+    torch.set_num_threads(more_threads - 1)
+    note_environment(tmp_path, recipe)
+    later = [{"threads": more_threads}, {"threads": more_threads - 1}]
+    assert environment_of(tmp_path) == {**first, "later": later}
+
+
+def test_the_environment_is_that_of_training(cohort, recipe, store, tmp_path, more_threads):
+    """Neither who was turned away nor who trained nothing has worked on the run."""
+    folder, quick = tmp_path / "run", recipe.model_copy(update={"epochs": 1})
+    torch.set_num_threads(more_threads - 1)
+    run(cohort, quick, store, folder)
+    first = environment_of(folder)
+    torch.set_num_threads(more_threads)
+    run(cohort, quick, store, folder)
+    (folder / "fold-1" / "card.json").unlink()
+    with alone(folder), pytest.raises(RecipeError, match="run-in-use"):
+        run(cohort, quick, store, folder)
+    assert environment_of(folder) == first
+    run(cohort, quick, store, folder)
+    assert environment_of(folder) == {**first, "later": [{"threads": more_threads}]}
 
 
 def test_columns_of_the_cohort_come_back_as_they_are(cohort, tmp_path):

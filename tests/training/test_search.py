@@ -10,10 +10,11 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from squeezect.cohorts import make_folds
-from squeezect.errors import RecipeError
+from squeezect.errors import CheckpointError, RecipeError
 from squeezect.training import Recipe, recipe_names
 from squeezect.training.fold import predict_part
 from squeezect.training.prepared import key_of
+from squeezect.training.recipe import Turning
 from squeezect.training.run_folder import alone, claim
 from squeezect.training.search import Plan, Space, search_recipes
 from squeezect.training.search.records import Record
@@ -213,6 +214,19 @@ def test_failing_trials_are_recorded_and_do_not_stop_the_others(cohort, plan, st
         search_recipes(cohort, hopeless, tmp_path / "hopeless", store=stores)
 
 
+def test_a_damaged_resume_file_does_not_fail_its_trial(cohort, plan, stores, tmp_path):
+    one, folder = replace(plan, trials=1), tmp_path / "search"
+    with pytest.raises(Killed):
+        search_recipes(cohort, one, folder, store=stores, progress=kill_at(0.95))
+    last = folder / "trials" / "trial-1" / "fold-1" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:2000])
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"last\.ckpt.*delete the file.*resume-damaged"):
+            search_recipes(cohort, one, folder, store=stores)
+    last.unlink()
+    assert search_recipes(cohort, one, folder, store=stores).records[1].state == "complete"
+
+
 class GivesUp:
     """Optuna's side of a trial that is pruned at a step."""
 
@@ -280,6 +294,22 @@ def test_what_a_recipe_cannot_be_is_refused_before_anything_is_trained(
         search_recipes(cohort, bad, tmp_path / "search")
     assert told in str(error.value)
     assert not (tmp_path / "search").exists()
+
+
+def test_what_training_would_refuse_is_not_searched(cohort, plan, store, tmp_path):
+    """Of volumes of many slices turning sees the first alone."""
+    turned = plan.base.model_copy(update={"turning": Turning()})
+    with pytest.raises(RecipeError, match=r"\(32, 32, 32\).*bad-recipe"):
+        search_recipes(cohort, replace(plan, base=turned), tmp_path / "search")
+    turning = space_of("turning.noise = { low = 0.01, high = 0.02 }", tmp_path)
+    with pytest.raises(RecipeError, match=r"turning\.noise = 0\.01: .*bad-space"):
+        search_recipes(cohort, replace(plan, space=turning), tmp_path / "search")
+    assert not (tmp_path / "search").exists()
+    # Two fields that fit the base each on its own are told when they are drawn together.
+    inner = make_folds(cohort, folds=2, tune_fraction=0.0)
+    bench = Bench(cohort, inner, lambda _: store, "log-loss", seed=0, longest=2)
+    record = run_trial(bench, "t", lambda: turned, tmp_path / "t", asked=None)
+    assert (record.state, record.error["code"]) == ("failed", "bad-recipe")
 
 
 def test_the_shipped_space_fits_the_shipped_recipes_of_scans():

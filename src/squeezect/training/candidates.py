@@ -20,7 +20,14 @@ from squeezect.training.module import Task
 from squeezect.training.patches import BatchSampler, patch_loader
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import alone, claim, keep_audit, write_csv, write_json
+from squeezect.training.run_folder import (
+    alone,
+    claim,
+    keep_audit,
+    note_environment,
+    write_csv,
+    write_json,
+)
 from squeezect.training.seen import Seen
 from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.tables import require_two_classes
@@ -68,9 +75,7 @@ def train_on_patches(
             `unknown-layer`, `all-frozen`; `training-diverged`.
         CheckpointError: `weights-do-not-fit`; `resume-damaged`.
     """
-    require_two_classes(cohort)
-    require_done(recipe)
-    rehearse(recipe, source)
+    rehearse_patches(cohort, recipe, source=source)
     stamp = {
         "cohort": cohort.digest,
         "recipe": recipe.model_dump(mode="json"),
@@ -87,10 +92,22 @@ def train_on_patches(
         keep_audit(folder, found, facts, allow_leaks=allow_leaks)
         fold = folder / "fold-0"
         if not (fold / CARD_FILE).exists():
+            note_environment(folder, recipe)
             _train(fold, recipe, train, learn, start, progress)
         probability = score_patches(Checkpoint.load(fold).build(), held, views=VIEWS)
         _finish(folder, judged, probability, stamp)
     return folder
+
+
+def rehearse_patches(cohort: Cohort, recipe: Recipe, *, source: Source | None = None) -> None:
+    """Refuse before anything is written what could not be trained; see `train_on_patches`.
+
+    Raises:
+        CohortError, RecipeError, CheckpointError: what training would say.
+    """
+    require_two_classes(cohort)
+    require_done(recipe)
+    rehearse(recipe, source)
 
 
 def require_done(recipe: Recipe) -> None:

@@ -17,12 +17,18 @@ from squeezect.training.plans import Plan
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
 from squeezect.training.run import Run
-from squeezect.training.run_folder import OTHER_RUN, claim, write_json
+from squeezect.training.run_folder import (
+    OTHER_RUN,
+    RUN_FILE,
+    alone,
+    holds,
+    may_change,
+    write_json,
+)
 from squeezect.training.supplies import Supplies
 
 COST_FILE = "cost.json"
 STAMP_FILE = "comparison.json"
-RUN_FILE = "run.json"
 PREDICTIONS = "predictions.csv"
 
 
@@ -78,8 +84,8 @@ def claim_comparison(
 ) -> None:
     """Write which comparison owns a folder, or check that this one does, and all runs in it.
 
-    More networks may be asked for later. Releases before stamped the runs only; their folders are
-    taken over if every run fits.
+    Other networks may be asked for later; runs of those not named stay as they are. Releases
+    before stamped the runs only; their folders are taken over if every run fits.
 
     Args:
         cohort: labelled cases.
@@ -89,25 +95,26 @@ def claim_comparison(
         skip_unreadable: leave out cases that cannot be prepared.
 
     Raises:
-        RecipeError: `other-run`.
+        RecipeError: `other-run`, `run-in-use`.
     """
     shared = {"cohort": cohort.digest, "skip_unreadable": skip_unreadable}
     whole = shared | {"recipe": recipe.model_dump(mode="json")}
     stamps = {plan.name: shared | {"recipe": plan.recipe.model_dump(mode="json")} for plan in plans}
-    path = out / STAMP_FILE
+    path, differing = out / STAMP_FILE, list(whole)
     if path.exists():
         found = _with_defaults(json.loads(path.read_text("utf-8")))
         differing = [key for key in whole if found.get(key) != whole[key]]
-        if differing:
+        if not may_change(differing, out.glob("runs/*/fold-*")):
             what = f"folder {out} holds a comparison with another {differing[0]}"
             raise RecipeError(OTHER_RUN, what)
     elif (out / RUN_FILE).exists():
         raise RecipeError(OTHER_RUN, f"folder {out} holds a run, not a comparison")
     for run in sorted(out.glob(f"runs/*/{RUN_FILE}")):
-        claim(run.parent, stamps.get(run.parent.name, shared))
-    if not path.exists():
+        holds(run.parent, stamps.get(run.parent.name, shared))
+    if differing:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"version": __version__, **whole})
+        with alone(out):
+            write_json(path, {"version": __version__, **whole})
 
 
 def _with_defaults(stamp: dict[str, object]) -> dict[str, object]:

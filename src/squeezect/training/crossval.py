@@ -5,6 +5,7 @@ The test part is only opened after the last fold has been trained.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,19 +13,21 @@ import pandas as pd
 from squeezect import __version__
 from squeezect.checkpoint import CARD_FILE, Ancestor, Card, Checkpoint
 from squeezect.cohorts import Cohort, Folds, make_folds
-from squeezect.errors import Code, PreparationError, RecipeError, SqueezeCTError
+from squeezect.errors import Code, PreparationError, SqueezeCTError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
 from squeezect.scan import pseudonym
 from squeezect.training.fold import RESUME_FILE, Part, predict_part, train_fold
+from squeezect.training.insertion import open_bank
 from squeezect.training.prepared import Prepared
 from squeezect.training.progress import Progress, silent
-from squeezect.training.recipe import BAD_RECIPE, Recipe
-from squeezect.training.run import Run, judged_by
+from squeezect.training.recipe import Recipe
+from squeezect.training.run import Run, judged_by, stamp_of
 from squeezect.training.run_folder import (
     alone,
     claim,
     keep_audit,
     keep_folds,
+    note_environment,
     write_csv,
     write_json,
 )
@@ -33,6 +36,7 @@ from squeezect.training.starting import Source, Start, rehearse
 from squeezect.training.supplies import Supplies
 from squeezect.training.tables import judged_rows, read_judged, require_two_classes
 from squeezect.training.teachers import Lesson, Teachers
+from squeezect.training.turning import require_flat
 
 __all__ = [
     "TARGET_SENSITIVITY",
@@ -65,6 +69,7 @@ def cross_validate(  # noqa: PLR0913
     source: Source | None = None,
     teachers: Teachers | None = None,
     supplies: Supplies | None = None,
+    apart: Cohort | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
@@ -86,6 +91,8 @@ def cross_validate(  # noqa: PLR0913
         source: networks to start from, for fine-tuning.
         teachers: who gave the pseudo-labels in the cohort's table; see `pseudo_label`.
         supplies: volumes and audits shared with other runs on the cohort, instead of `store`.
+        apart: cases that judge later, by another run: no scan of theirs is opened, and no nodule
+            of their patients is inserted.
         progress: who is told.
 
     Returns:
@@ -95,12 +102,13 @@ def cross_validate(  # noqa: PLR0913
         CohortError: too few patients for the folds; `more-than-two-classes`; `leak`, if parts share
             a patient, a series, a file or copies of a volume.
         RecipeError: `bad-recipe`; `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`,
-            `all-frozen`; `no-honest-teacher`; `training-diverged`.
+            `all-frozen`; `no-honest-teacher`; `bank-names-nobody`; `training-diverged`.
         CheckpointError: `weights-do-not-fit`; `resume-damaged`.
-        PreparationError: `unprepared-scans`.
+        PreparationError: `unprepared-scans`; `bad-nodule-bank`.
     """
-    _rehearse(cohort, recipe, source, teachers)
+    rehearse_run(cohort, recipe, source=source, teachers=teachers, apart=apart)
     stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
+    stamp |= stamp_of(recipe, apart)
     claim(folder, stamp)
     with alone(folder):
         supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
@@ -108,6 +116,7 @@ def cross_validate(  # noqa: PLR0913
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
         run = _divided(cohort.without(set(failed)), recipe, folder, volumes, source, teachers)
+        run = replace(run, apart=apart.cases if apart else ())
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)
@@ -129,26 +138,29 @@ def _divided(
     return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
 
 
-def _rehearse(
-    cohort: Cohort, recipe: Recipe, source: Source | None, teachers: Teachers | None
+def rehearse_run(
+    cohort: Cohort,
+    recipe: Recipe,
+    *,
+    source: Source | None = None,
+    teachers: Teachers | None = None,
+    apart: Cohort | None = None,
 ) -> None:
-    """Refuse before anything is written what could not be trained."""
+    """Refuse before anything is written what could not be trained; see `cross_validate`.
+
+    Raises:
+        CohortError, RecipeError, CheckpointError, PreparationError: what training would say.
+    """
     require_two_classes(cohort)
-    _require_flat(recipe)
+    require_flat(recipe)
+    # Every case is judged by some fold, or later.
+    open_bank(recipe.insertion, judged=(*cohort.cases, *(apart.cases if apart else ())))
     drawn = _drawn(cohort, recipe)
     if source is not None:
         for k in range(recipe.folds):
             source.donor(k, judged_by(drawn, k))
     rehearse(recipe, source)
     _lessons(cohort, drawn, teachers)
-
-
-def _require_flat(recipe: Recipe) -> None:
-    """Refuse to turn volumes of many slices, of which turning sees the first alone."""
-    size = recipe.preparation.size
-    if recipe.turning and size[0] > 1:
-        what = f"recipe {recipe.name} has [turning] for volumes of {size} voxels [z, y, x]"
-        raise RecipeError(BAD_RECIPE, what, remedy="use [tumbling], or prepare one slice")
 
 
 def _stamp(
@@ -208,6 +220,7 @@ def _train(run: Run, k: int, progress: Progress) -> None:
     folder = run.folder / f"fold-{k}"
     if (folder / CARD_FILE).exists():
         return
+    note_environment(run.folder, run.recipe)
     fold = run.folds.folds[k]
     stage = f"fold {k + 1} of {run.recipe.folds}"
     start = run.start(k)

@@ -37,6 +37,17 @@ BAD_RESUME = Code(
     "What a killed training needs to go on is damaged.",
     "delete the file; the fold then begins again",
 )
+UNREADABLE = (
+    OSError,  # a cut file: it looks for the directory before the beginning
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    pickle.UnpicklingError,
+)
+"""What PyTorch raises over a file that is cut or altered."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +198,9 @@ def resume_point(folder: Path) -> Path | None:
         return None
     try:
         found = torch.load(last, map_location="cpu", weights_only=True)
-    except (EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
+    except (FileNotFoundError, PermissionError):
+        raise  # of the folder, and of no damage to the file
+    except UNREADABLE as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(BAD_RESUME, f"cannot read {last}: {first}") from error
     if not (isinstance(found, dict) and {"state_dict", "callbacks", "loops"} <= found.keys()):

@@ -35,6 +35,7 @@ class Run:
         source: networks that folds start from; None for fresh weights.
         lessons: pseudo-labels by fold.
         teachers: who gave them.
+        apart: cases that were taken out of the cohort to judge later, by another run.
     """
 
     cohort: Cohort
@@ -45,6 +46,7 @@ class Run:
     source: Source | None = None
     lessons: Mapping[int, Lesson] = field(default_factory=dict)
     teachers: Teachers | None = None
+    apart: Sequence[Case] = ()
 
     def key(self, case: Case) -> str:
         """The key of a case's volume."""
@@ -64,15 +66,16 @@ class Run:
     def learning(self, rows: Sequence[int]) -> Part:
         """A training part: with real nodules to insert, if the recipe names a bank of them.
 
-        None of them is of a patient or a series of the cohort that is not in this part. If the
-        recipe teaches more than labels, that comes along too.
+        None of them is of a patient or a series of the cohort that is not in this part, or of one
+        that is kept apart. If the recipe teaches more than labels, that comes along too.
 
         Raises:
             PreparationError: `bad-nodule-bank`.
             RecipeError: `bank-names-nobody`.
         """
         known = {self.cohort.case(row).patient for row in rows}
-        others = [case for case in self.cohort.cases if case.patient not in known]
+        everyone = (*self.cohort.cases, *self.apart)
+        others = [case for case in everyone if case.patient not in known]
         bank = open_bank(self.recipe.insertion, judged=others)
         how = self.recipe.teaching
         if how is None:
@@ -92,6 +95,12 @@ class Run:
             what = f"recipe {self.recipe.name} teaches more than labels"
             raise RecipeError(TAUGHT_AND_GUESSED, what)
         return Part([*own.keys, *keys], [*own.labels, *labels.values()], own.bank, len(keys))
+
+
+def stamp_of(recipe: Recipe, apart: Cohort | None) -> dict[str, object]:
+    """What a run depends on of the cases kept apart: it does without their nodules in its bank."""
+    inserts = recipe.insertion is not None and recipe.insertion.bank
+    return {"test_part": apart.digest} if inserts and apart and len(apart) else {}
 
 
 def judged_by(folds: Folds, k: int) -> dict[str, int]:

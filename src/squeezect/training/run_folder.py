@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ IN_USE = Code(
     "wait for it to end, or name another folder with --out",
 )
 LOCK = ".lock"
+RUN_FILE = "run.json"
 ENVIRONMENT = "environment.json"
 
 
@@ -58,29 +59,73 @@ def alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def holds(folder: Path, stamp: Mapping[str, object]) -> bool:
+    """Whether a run folder is this run's, or may become it; False if it is nobody's yet.
+
+    Writes nothing.
+
+    Args:
+        folder: of the run.
+        stamp: all that must be the same for it to be this run, or a part of that.
+
+    Raises:
+        RecipeError: `other-run`.
+    """
+    if not (folder / RUN_FILE).exists():
+        return False
+    differing = _differing(folder, stamp)
+    if not may_change(differing, folder.glob("fold-*")):
+        raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
+    return True
+
+
+def may_change(differing: Sequence[str], begun: Iterable[Path]) -> bool:
+    """Whether all that a call wants otherwise can still be had.
+
+    Scans that cannot be prepared are told before the first fold; who then decides to leave them
+    out goes on in the same folder.
+
+    Args:
+        differing: names of what is stamped otherwise.
+        begun: folders of folds.
+    """
+    return not differing or (list(differing) == ["skip_unreadable"] and not any(begun))
+
+
+def _differing(folder: Path, stamp: Mapping[str, object]) -> list[str]:
+    found = json.loads((folder / RUN_FILE).read_text("utf-8"))
+    found["recipe"] = _with_defaults(found.get("recipe"))
+    return [key for key in stamp if found.get(key) != stamp[key]]
+
+
 def claim(folder: Path, stamp: Mapping[str, object]) -> None:
-    """Write who owns the folder, or check that this run does; note where it is worked on."""
-    path = folder / "run.json"
-    if path.exists():
-        found = json.loads(path.read_text("utf-8"))
-        found["recipe"] = _with_defaults(found.get("recipe"))
-        differing = [key for key in stamp if found.get(key) != stamp[key]]
-        if differing:
-            raise RecipeError(OTHER_RUN, f"folder {folder} holds a run with another {differing[0]}")
-    else:
+    """Write who owns the folder, or check that this run does.
+
+    Raises:
+        RecipeError: `other-run`, `run-in-use`.
+    """
+    path, whole = folder / RUN_FILE, {"status": "training", "version": __version__, **stamp}
+    if not holds(folder, stamp):
         # What is half written under the claim's own name was killed before it claimed anything.
         scratch = folder / f".{path.name}.part"
         if folder.exists() and any(found != scratch for found in folder.iterdir()):
             raise RecipeError(OTHER_RUN, f"folder {folder} is not empty and holds no run")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"status": "training", "version": __version__, **stamp})
+        write_json(path, whole)
+    elif _differing(folder, stamp):
+        with alone(folder):
+            holds(folder, stamp)  # still: another process may have begun a fold meanwhile
+            write_json(path, whole)
     if not (folder / "recipe.json").exists():
         write_json(folder / "recipe.json", stamp["recipe"])
-    _note_environment(folder / ENVIRONMENT, environment(stamp["recipe"]))
 
 
-def _note_environment(path: Path, now: Mapping[str, object]) -> None:
-    """Write where a run was begun; where it is gone on with, append what is different there."""
+def note_environment(folder: Path, recipe: Recipe) -> None:
+    """Write where a run was begun; where it is gone on with, append what is different there.
+
+    For a process that has the folder alone, and is about to train.
+    """
+    path, now = folder / ENVIRONMENT, environment(recipe)
     if not path.exists():
         write_json(path, now)
         return
@@ -137,8 +182,10 @@ def _with_defaults(recipe: object) -> object:
         return recipe
 
 
-def environment(recipe: object) -> dict[str, object]:
+def environment(recipe: Recipe) -> dict[str, object]:
     """Versions and hardware that a result depends on, and the precision that a recipe has on it."""
+    from squeezect.training.fold import precision_of
+
     packages = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "zarr", "pydicom")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -147,20 +194,10 @@ def environment(recipe: object) -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "precision": _precision(recipe),
+        "precision": precision_of(recipe),
         "gpus": gpus,
         **{name: version(name) for name in packages},
     }
-
-
-def _precision(recipe: object) -> str | None:
-    """What ``auto`` means here; None where the recipe is of another version."""
-    from squeezect.training.fold import precision_of
-
-    try:
-        return precision_of(Recipe.model_validate(recipe))
-    except ValidationError:
-        return None
 
 
 def keep_audit(

@@ -9,7 +9,20 @@ import math
 import torch
 from torch.nn import functional
 
-from squeezect.training.recipe import Turning
+from squeezect.errors import RecipeError
+from squeezect.training.recipe import BAD_RECIPE, Recipe, Turning
+
+
+def require_flat(recipe: Recipe) -> None:
+    """Refuse to turn volumes of many slices, of which turning sees the first alone.
+
+    Raises:
+        RecipeError: `bad-recipe`.
+    """
+    size = recipe.preparation.size
+    if recipe.turning and size[0] > 1:
+        what = f"recipe {recipe.name} has [turning] for volumes of {size} voxels [z, y, x]"
+        raise RecipeError(BAD_RECIPE, what, remedy="use [tumbling], or prepare one slice")
 
 
 def turn(patches: torch.Tensor, how: Turning) -> torch.Tensor:

@@ -1,10 +1,10 @@
 """What each trick of a recipe is worth: the recipe with one of them switched, all else equal."""
 
+from squeezect.training.ablation.bench import Scored
 from squeezect.training.ablation.running import (
     Ablation,
     Outcome,
     Plan,
-    Scored,
     ablate,
     learns_from_lists,
 )

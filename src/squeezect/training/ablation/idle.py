@@ -25,6 +25,7 @@ ON_LISTS = (
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "schedule": ("warm_up",),
     "model": ("model_options", "insertion.pointing"),
+    "insertion.bank": ("insertion.bank_share",),
 }
 """What belongs to a field, so that it may change with it."""
 

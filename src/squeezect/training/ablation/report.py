@@ -36,7 +36,7 @@ def verdict(ablation: Ablation, outcome: Outcome) -> Verdict:
 
 
 def blocks_of(ablation: Ablation) -> list[Block]:
-    """The table, the verdicts in words, and what was not tried."""
+    """The table, the verdicts in words, and what is left out."""
     return [_table(ablation), *_verdicts(ablation), *_skipped(ablation), _method(ablation)]
 
 
@@ -137,8 +137,8 @@ def _verdicts(ablation: Ablation) -> list[Block]:
 
 def _skipped(ablation: Ablation) -> list[Block]:
     told = [f"{name} ({why})" for name, why in ablation.skipped.items()]
-    text = f"These switches would say nothing here: {'; '.join(told)}."
-    return [Block(title="Not tried", text=text)] if told else []
+    text = f"These switches have no row: {'; '.join(told)}."
+    return [Block(title="Left out", text=text)] if told else []
 
 
 def _method(ablation: Ablation) -> Block:

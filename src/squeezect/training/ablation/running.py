@@ -1,35 +1,23 @@
 """Train a recipe and its switched forms on the same cases, and compare each with the recipe."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from squeezect.cohorts import Cohort
 from squeezect.cohorts.layouts import detect_layout, read_dataset
 from squeezect.errors import RecipeError
 from squeezect.evaluation import (
-    Cases,
     Comparison,
-    Estimate,
     compare_auc,
     holm,
-    read_predictions,
-    roc_auc,
-    sensitivity_at_specificity,
 )
-from squeezect.evaluation.predictions import FILE
-from squeezect.preparation import Preparation
+from squeezect.training.ablation.bench import Bench, Scored
 from squeezect.training.ablation.switches import Switch, forms_of
-from squeezect.training.ablation.views import folds_in_one_view, patches_in_one_view
-from squeezect.training.candidates import train_on_patches
-from squeezect.training.crossval import cross_validate
-from squeezect.training.prepared import prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import BAD_RECIPE, Recipe
 from squeezect.training.teachers import refuse_pseudo_labels
+from squeezect.training.watch import DIVERGED
 
 FULL = "the recipe"
 ONE_VIEW = "one view at test time"
@@ -62,42 +50,6 @@ class Plan:
         if not self.switch_seeds or not set(self.switch_seeds) <= set(self.seeds):
             what = f"seeds {list(self.switch_seeds)} of the forms are not among {list(self.seeds)}"
             raise RecipeError(BAD_RECIPE, what, remedy="name seeds that the recipe has too")
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One trained form of a recipe under one seed.
-
-    Args:
-        cases: what it was judged on, none of them seen in training.
-        roc_auc: its area.
-        sensitivity: at the ablation's specificity.
-        seconds: of training; 0 where nothing was trained.
-    """
-
-    cases: Cases
-    roc_auc: Estimate
-    sensitivity: Estimate
-    seconds: float
-
-    @classmethod
-    def of(cls, cases: Cases, *, specificity: float, seconds: float) -> "Scored":
-        """Score probabilities."""
-        told = (cases.label, cases.score)
-        return cls(
-            cases,
-            roc_auc(*told, patients=cases.patient),
-            sensitivity_at_specificity(*told, specificity, patients=cases.patient),
-            seconds,
-        )
-
-    def as_dict(self) -> dict[str, object]:
-        """The scores as plain JSON."""
-        return {
-            "roc_auc": self.roc_auc.as_dict(),
-            "sensitivity": self.sensitivity.as_dict(),
-            "seconds": round(self.seconds, 1),
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +99,7 @@ class Ablation:
         specificity: at which sensitivities are told.
         full: the recipe itself.
         outcomes: its switched forms.
-        skipped: why further switches were not tried, by name.
+        skipped: why further switches were not tried, or have no result, by name.
     """
 
     recipe: Recipe
@@ -179,66 +131,6 @@ class Ablation:
         }
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """What all forms share: cases, place, and how to train."""
-
-    cohort: Cohort
-    out: Path
-    specificity: float
-    patches: bool
-    workers: int
-    progress: Progress
-
-    def score(self, recipe: Recipe, name: str, seed: int) -> Scored:
-        """Train a form of the recipe, unless that was done before, and score it."""
-        plan = recipe.model_copy(update={"seed": seed})
-        folder = self.out / "runs" / name / f"seed-{seed}"
-        tell = _named(self.progress, f"{name}, seed {seed}")
-        if self._finished(folder, plan):
-            run = folder
-        elif self.patches:
-            run = train_on_patches(self.cohort, plan, folder, progress=tell)
-        else:
-            store, workers = self._store(plan.preparation), self.workers
-            run = cross_validate(
-                self.cohort, plan, folder, store=store, workers=workers, progress=tell
-            )
-        cases = read_predictions(run / FILE).out_of_fold.cases
-        histories = sorted(run.glob("fold-*/history.csv"))
-        seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
-        return Scored.of(cases, specificity=self.specificity, seconds=seconds)
-
-    def _finished(self, folder: Path, plan: Recipe) -> bool:
-        """Whether this very run is there already; others are for training to refuse."""
-        try:
-            facts = json.loads((folder / "run.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return False
-        same = {"cohort": self.cohort.digest, "recipe": plan.model_dump(mode="json")}
-        return all(facts.get(k) == v for k, v in {"status": "finished", **same}.items())
-
-    def one_view(self, recipe: Recipe, seed: int) -> Scored:
-        """The recipe's cases judged again as they are, without mirrored and turned views."""
-        run = self.out / "runs" / "recipe" / f"seed-{seed}"
-        if self.patches:
-            cases = patches_in_one_view(run, self.cohort)
-        else:
-            how, workers = recipe.preparation, self.workers
-            volumes, _ = prepare_cohort(
-                self.cohort, how, self._store(how), workers=workers, progress=self.progress
-            )
-            cases = folds_in_one_view(run, self.cohort, volumes)
-        return Scored.of(cases, specificity=self.specificity, seconds=0.0)
-
-    def _store(self, preparation: Preparation) -> Path:
-        return self.out / f"store-{preparation.digest}"
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    return lambda stage, done, total, note: progress(f"{name}: {stage}", done, total, note)
-
-
 def learns_from_lists(dataset: Path, recipe: Recipe) -> bool:
     """Whether a recipe learns from a data set's lists of 2D patches, as they are."""
     return detect_layout(dataset) == "patch-lists" and not recipe.preparation.cuts_patches
@@ -250,7 +142,8 @@ def ablate(
     """Train a recipe and its switched forms under one split and budget, and compare.
 
     A form is compared with the recipe under its first seed, which has the same folds, initial
-    weights and order of cases. Test parts of a cohort stay closed: no scan of theirs is opened.
+    weights and order of cases. A form that diverges is skipped, and tried anew by the next call.
+    Test parts of a cohort stay closed: no scan of theirs is opened.
     Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
     a third list to report on.
 
@@ -265,7 +158,8 @@ def ablate(
         Scores and comparisons, see `write_ablation`.
 
     Raises:
-        RecipeError: `bad-recipe`, `idle-switch`, before anything is trained; `other-run`.
+        RecipeError: `bad-recipe`, `idle-switch`, and what else training says of any form, before
+            anything is trained; `other-run`; `training-diverged`, if the recipe itself does.
         CohortError: `pseudo-labels-unused`.
         CohortError, PreparationError: what training says of the data set.
     """
@@ -274,20 +168,19 @@ def ablate(
     forms = forms_of(recipe, plan.switches, patches=patches)
     cohort = read_dataset(dataset)
     refuse_pseudo_labels(cohort, "ablate")
-    if not patches:
-        cohort = _without_test(cohort)
-    bench = _Bench(cohort, out, plan.specificity, patches, workers, progress)
+    cohort, apart = _parted(cohort, patches=patches)
+    bench = Bench(cohort, apart, out, plan.specificity, patches, workers, progress)
+    for form in (recipe, *(form for _, form in forms)):
+        bench.rehearse(form)
     # The recipe first, then every form once, then further seeds: a run cut short says most.
     full = {switch_seeds[0]: bench.score(recipe, "recipe", switch_seeds[0])}
-    scored: list[tuple[str, Callable[[int], Scored]]] = [
-        (switch.name, _scorer(bench, form, switch.slug)) for switch, form in forms
-    ]
-    found = {name: {switch_seeds[0]: score(switch_seeds[0])} for name, score in scored}
+    found: dict[str, dict[int, Scored]] = {}
+    skipped = dict(plan.skipped)
+    _try_forms(bench, forms, switch_seeds[0], found, skipped)
     for seed in seeds:
         full[seed] = full.get(seed) or bench.score(recipe, "recipe", seed)
     for seed in switch_seeds[1:]:
-        for name, score in scored:
-            found[name][seed] = score(seed)
+        _try_forms(bench, [one for one in forms if one[0].name in found], seed, found, skipped)
     if patches or recipe.views > 1:
         found[ONE_VIEW] = {switch_seeds[0]: bench.one_view(recipe, switch_seeds[0])}
     return Ablation(
@@ -296,17 +189,38 @@ def ablate(
         plan.specificity,
         Outcome(FULL, full),
         _compared(full[switch_seeds[0]], found),
-        plan.skipped,
+        skipped,
     )
 
 
-def _without_test(cohort: Cohort) -> Cohort:
-    """The cohort without its test part, whose scans are not even prepared."""
-    return cohort.without({case.row for case in cohort.cases if case.split == "test"})
+def _parted(cohort: Cohort, *, patches: bool) -> tuple[Cohort, Cohort | None]:
+    """The cohort without its test part, whose scans are not even prepared, and that part.
+
+    Lists of patches have none: what is judged there is the list that is not learned from.
+    """
+    if patches:
+        return cohort, None
+    test = {case.row for case in cohort.cases if case.split == "test"}
+    return cohort.without(test), cohort.only(test)
 
 
-def _scorer(bench: _Bench, form: Recipe, slug: str) -> Callable[[int], Scored]:
-    return lambda seed: bench.score(form, slug, seed)
+def _try_forms(
+    bench: Bench,
+    forms: Sequence[tuple[Switch, Recipe]],
+    seed: int,
+    found: dict[str, dict[int, Scored]],
+    skipped: dict[str, str],
+) -> None:
+    """Add every form's score under a seed, or why it has none; it must not stop the others."""
+    for switch, form in forms:
+        try:
+            scored = bench.score(form, switch.slug, seed)
+        except RecipeError as error:
+            if error.code != DIVERGED.name:
+                raise
+            skipped[f"{switch.name}, seed {seed}"] = "its loss is no number any more"
+        else:
+            found.setdefault(switch.name, {})[seed] = scored
 
 
 def _compared(full: Scored, found: dict[str, dict[int, Scored]]) -> list[Outcome]:

@@ -12,12 +12,12 @@ from squeezect.cohorts import AuditRules, Cohort, Folds, audit_folds, make_folds
 from squeezect.errors import Code, RecipeError
 from squeezect.preparation import Preparation
 from squeezect.training.auditing import SURELY_ALIKE, fingerprints_of
-from squeezect.training.crossval import unprepared
+from squeezect.training.crossval import rehearse_run, unprepared
 from squeezect.training.prepared import Prepared, prepare_cohort
 from squeezect.training.progress import Progress, silent
 from squeezect.training.recipe import Recipe
-from squeezect.training.run_folder import alone, claim, write_json
-from squeezect.training.search.judged import judge_recipes
+from squeezect.training.run_folder import alone, claim, note_environment, write_json
+from squeezect.training.search.judged import FILE, judge_recipes
 from squeezect.training.search.plan import BEST_FILE, Found, Plan
 from squeezect.training.search.records import Record
 from squeezect.training.search.report import write_report
@@ -64,9 +64,12 @@ def search_recipes(
         RecipeError: `bad-space`, `needs-optuna`, `other-run`, `run-in-use`, `no-trial-finished`.
         CohortError: too few patients for the folds; `leak`; `pseudo-labels-unused`.
         PreparationError: `unprepared-scans`.
+        CohortError, RecipeError, PreparationError: what training says of the base recipe.
+        CheckpointError: `resume-damaged`.
     """
     base = plan.base
     refuse_pseudo_labels(cohort, "search")
+    rehearse_run(cohort, base)
     plan.space.check(base)
     parts = _drawn(cohort, plan)
     sampling = _sampling(plan, plan.space.longest(base))
@@ -106,6 +109,8 @@ def _searched(
     if plan.judge:
         rivals = _rivals(base, records[0], best)
         place = folder / "judged"
+        if not all((place / name / FILE).exists() for name in rivals):
+            note_environment(folder, base)
         judged = judge_recipes(cohort, outer, rivals, place, volumes=prepared, progress=progress)
     apart = _patients(cohort.only(first.validation)), _patients(cohort.only(outer.test))
     found = Found(plan, folder, tuple(records), best, recipe, _patients(searched), apart, judged)
@@ -208,6 +213,7 @@ def _trials(
         if record is not None and number >= 0:
             sampling.add(record)
         if record is None:
+            note_environment(folder.parent, plan.base)
             told = replace(bench, tell=_telling(progress, name, number + 1, plan, records))
             asked = sampling.ask(number) if number >= 0 else None
             if asked:

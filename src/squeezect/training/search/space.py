@@ -28,6 +28,7 @@ from squeezect.errors import Code, ModelError, RecipeError
 from squeezect.models import create_model
 from squeezect.training.recipe import Recipe
 from squeezect.training.shipped import Shelf
+from squeezect.training.turning import require_flat
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Value = Scalar | tuple[Scalar, ...]
@@ -171,6 +172,7 @@ class Space(BaseModel):
             for value in axis.ends:
                 try:
                     recipe = changed(base, {field: value})
+                    require_flat(recipe)
                     with torch.device("meta"):
                         create_model(recipe.model, options=recipe.model_options)
                 except (RecipeError, ModelError) as error:

@@ -20,7 +20,7 @@ from squeezect.errors import Code, RecipeError, SqueezeCTError
 from squeezect.evaluation import compare, roc_auc
 from squeezect.evaluation.cases import Cases
 from squeezect.scan import pseudonym
-from squeezect.training.fold import RESUME_FILE, batches, fit, predict_part
+from squeezect.training.fold import BAD_RESUME, RESUME_FILE, batches, fit, predict_part
 from squeezect.training.lightning import lightning
 from squeezect.training.module import Task
 from squeezect.training.prepared import Prepared
@@ -31,6 +31,7 @@ from squeezect.training.run_folder import write_csv
 from squeezect.training.search.records import Record
 from squeezect.training.search.sampling import Asked
 from squeezect.training.search.space import Value
+from squeezect.training.turning import require_flat
 from squeezect.training.watch import HISTORY_FILE, Watch
 
 Objective = Literal["log-loss", "auc"]
@@ -178,12 +179,17 @@ def run_trial(
 
     Returns:
         Its record; a trial that fails has one too.
+
+    Raises:
+        CheckpointError: `resume-damaged`.
     """
     values = dict(asked.values) if asked else {}
     course = _Course(bench, asked)
     record = Record(name=name, state="complete", values=values)
     try:
         plan = recipe()
+        # What goes with each value of a space need not go with two of them.
+        require_flat(plan)
         tables = []
         for k in range(len(bench.folds.folds)):
             table = _fold(bench, plan, k, folder / f"fold-{k}", course)
@@ -192,6 +198,8 @@ def run_trial(
             course.finished.append(bench.score(table["label"], table["probability"]))
             tables.append(table)
     except SqueezeCTError as error:
+        if error.code == BAD_RESUME.name:
+            raise  # says nothing of the trial, and a record would be for good
         return _failed(record, course, error)
     except RuntimeError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
