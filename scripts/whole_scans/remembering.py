@@ -123,4 +123,6 @@ def _columns(ax: Axes, seen: pd.DataFrame, unseen: pd.DataFrame) -> None:
     ax.axvline(1.5, color="#999999", lw=0.8, ls=":")
     names = ["none", "with", *(f"{d:g} mm" if d else "none" for d in places)]
     ax.set_xticks(range(len(names)), names)
-    ax.set_xlabel("nodule: volumes learned from | each unseen chest without and with one", fontsize=9)
+    ax.set_xlabel(
+        "nodule: volumes learned from | each unseen chest without and with one", fontsize=9
+    )
