@@ -3,14 +3,16 @@
 import json
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from squeezect.cohorts import Fold, Folds
+from squeezect.cohorts import Case, Fold, Folds
 from squeezect.errors import RecipeError
-from squeezect.nodules import Bank, Nodule
+from squeezect.nodules import Bank, Nodule, build_bank
 from squeezect.scan import pseudonym
+from squeezect.training.insertion import open_bank
 from squeezect.training.recipe import Insertion
 from squeezect.training.run import Run
 
@@ -110,3 +112,57 @@ def test_a_bank_saved_before_it_held_series_still_works_where_patients_have_name
     assert learning(str(path)) == MINE
     with pytest.raises(RecipeError, match="bank-names-nobody"):
         learning(str(path), patient=UID, series=UID)
+
+
+def built(folder, rows):
+    """A bank of crops whose table has these patients and series."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        values = np.zeros((6, 6, 6), np.int16)
+        values[2:4, 2:4, 2:4] = part == "masks"
+        image = nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 1.0, 1.0]))
+        for number in range(len(rows)):
+            nibabel.save(image, folder / part / f"{number}.nii.gz")
+    lines = [f"{who},{series},1,{number}.nii.gz" for number, (who, series) in enumerate(rows)]
+    table = "\n".join(["patient_id,seriesuid,Diagnosis_value,file", *lines])
+    (folder / "nodules.csv").write_text(table)
+    return str(build_bank(folder).save(folder / "bank.safetensors"))
+
+
+STUDY = UID.format(30) + ".9"
+
+
+@pytest.mark.parametrize(
+    ("patient", "series"),
+    [
+        (pseudonym(UID.format(30)), pseudonym(UID.format(30))),
+        (pseudonym(UID.format(30)), UID.format(30)),
+        (STUDY, UID.format(30)),
+    ],
+    ids=["pseudonyms of the series", "pseudonym and UID", "UID of the study"],
+)
+def test_a_bank_whose_patients_are_series_in_other_words_names_no_person(
+    learning, tmp_path, patient, series
+):
+    bank = built(tmp_path / "crops", [(patient, series)])
+    with pytest.raises(RecipeError, match="bank-names-nobody"):
+        learning(bank)
+
+
+def test_a_study_is_left_out_with_all_its_series_where_it_is_judged(learning, tmp_path):
+    path = built(tmp_path / "crops", [(STUDY, UID.format(30)), (STUDY, UID.format(31))])
+    (one, other) = Bank.load(path).nodules
+    assert one.patient == other.patient != ""
+    assert not one.person
+    assert not open_bank(
+        Insertion(bank=path),
+        judged=[Case(tmp_path, STUDY, 1, 1, series=UID.format(32))],
+    ).nodules
+
+
+def test_a_bank_that_does_not_say_who_is_a_person_is_judged_by_its_names(learning, tmp_path):
+    series = pseudonym(UID.format(30))
+    for who in (series, pseudonym(series)):
+        old = replace(nodule(30, "", UID.format(30)), patient=who)
+        with pytest.raises(RecipeError, match="bank-names-nobody"):
+            learning([old])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from squeezect.cohorts.layouts.crops import read_nodule_crops
 from squeezect.errors import Code, CohortError
 from squeezect.nodules.bank import Bank, Nodule
-from squeezect.nodules.naming import series_of
+from squeezect.nodules.naming import names_person, series_of
 from squeezect.reading import read_scan
 from squeezect.scan import pseudonym
 
@@ -59,8 +59,9 @@ def build_bank(
         whole = hu.clip(-1024, 3071)
         inside = mask > 0
         box = _around(inside)
-        who, series = pseudonym(case.patient), series_of(case)
-        nodules.append(Nodule(whole[box], inside[box], spacing, name, who, series))
+        # A study's UID is no person, but still keeps the nodules of one patient together.
+        who = (pseudonym(case.patient), series_of(case), names_person(case))
+        nodules.append(Nodule(whole[box], inside[box], spacing, name, *who))
     if progress is not None:
         progress(len(nodules), len(nodules))
     return Bank(tuple(nodules), source)

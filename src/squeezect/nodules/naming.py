@@ -21,5 +21,6 @@ def series_of(case: Case) -> str:
 
 
 def names_person(case: Case) -> bool:
-    """Whether the patient of a case is more than another name of a series."""
-    return case.patient != case.series and not UID.fullmatch(case.patient)
+    """Whether the patient of a case is more than another name of a series or study."""
+    same = case.patient in {case.series, series_of(case)}
+    return not same and not UID.fullmatch(case.patient)
