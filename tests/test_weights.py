@@ -1,6 +1,7 @@
 """Weights answer the question that they were made for, and folds answer together or not at all."""
 
 import json
+import shutil
 import struct
 import warnings
 import zlib
@@ -169,6 +170,61 @@ def test_a_finished_run_that_lost_its_folds_is_no_run(tmp_path, opener):
     (tmp_path / "run").mkdir()
     with pytest.raises(CheckpointError, match=r"lost its fold folders.*\[no-run\]"):
         opener.open(finish(tmp_path / "run"))
+
+
+def folded(folder, opener, *, folds=3, told=None):
+    """A finished run whose cards say, as cross-validation writes them, which fold each is of."""
+    options, how = BY_OPENER[opener]
+    how = SLICE if opener is CandidateClassifier else how
+    for k in range(folds):
+        facts = {
+            "trained_on": {"train": 9, "tune": 0, "fold": k},
+            "recipe": {"folds": told or folds},
+        }
+        save(folder / f"fold-{k}", seed=k, options=options, how=how, **facts)
+    return finish(folder)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_run_that_lost_a_fold_is_damaged_and_its_other_folds_are_not(tmp_path, opener):
+    run = folded(tmp_path / "run", opener)
+    opener.open(run)
+    shutil.rmtree(run / "fold-1")
+    with pytest.raises(CheckpointError, match=r"3 folds has lost fold-1;.*\[checkpoint-damaged\]"):
+        opener.open(run)
+    with pytest.raises(CheckpointError, match=r"\[checkpoint-damaged\]"):
+        card_of(str(run))
+    opener.open(run / "fold-2")
+
+
+def test_a_fold_in_the_place_of_another_does_not_stand_in_for_it(tmp_path):
+    run = folded(tmp_path / "run", Session)
+    shutil.rmtree(run / "fold-1")
+    shutil.copytree(run / "fold-0", run / "fold-1")
+    with pytest.raises(CheckpointError, match="lost fold-1"):
+        Session.open(run)
+    more = folded(tmp_path / "more", Session, told=2)
+    with pytest.raises(CheckpointError, match="3 networks, but 2 folds"):
+        Session.open(more)
+
+
+def test_copies_beside_the_folds_do_not_answer(tmp_path):
+    run = folded(tmp_path / "run", Session)
+    before = find_networks(run).folders
+    for name in ("fold-0-copy", "fold-01", "fold-old"):
+        shutil.copytree(run / "fold-0", run / name)
+    assert find_networks(run).folders == before == tuple(run / f"fold-{k}" for k in range(3))
+
+
+def test_folds_are_in_the_order_of_their_numbers(tmp_path):
+    run = folded(tmp_path / "run", Session, folds=11)
+    assert [path.name for path in find_networks(run).folders][-2:] == ["fold-9", "fold-10"]
+
+
+def test_a_run_of_lists_has_one_network_whatever_its_recipe_says_of_folds(tmp_path):
+    facts = {"trained_on": {"train": 9, "epochs": 1}, "recipe": {"folds": 5}}
+    save(tmp_path / "run" / "fold-0", options=FLAT, how=Preparation(), **facts)
+    assert len(CandidateClassifier.open(finish(tmp_path / "run")).models) == 1
 
 
 class Named:
