@@ -113,6 +113,18 @@ def test_networks_of_patch_lists_answer_for_slices(
     assert len(val.probability) == 12
 
 
+def test_flat_kernels_alone_do_not_make_a_run_of_whole_scans_one_of_slices(tmp_path):
+    for fold in (0, 1):
+        learnt = {"train": 9, "tune": 2, "fold": fold}
+        save(tmp_path / "run" / f"fold-{fold}", seed=fold, options=FLAT, trained_on=learnt)
+    run = finish(tmp_path / "run")
+    assert not judges_slices(read_card(run / "fold-0"))
+    assert not judges_points(str(run))
+    with pytest.raises(CheckpointError, match=r"whole scans.*\[weights-of-another-kind\]"):
+        CandidateClassifier.open(run)
+    assert len(Session.open(run).engines) == 2
+
+
 def test_shipped_weights_are_of_the_kinds_that_they_are_shipped_for():
     assert judges_slices(read_card(weights_folder("nodule")))
     assert not judges_slices(read_card(weights_folder("malignancy")))

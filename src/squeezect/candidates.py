@@ -251,7 +251,8 @@ def judges_slices(card: Card) -> bool:
         return how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
     # Only training on lists knows no folds: it judges on a list of its own.
     on_lists = how.crop == "none" and "train" in learnt and "fold" not in learnt
-    return on_lists or bool(card.options.get("flat"))
+    # Folds of whole scans may have flat kernels, too.
+    return on_lists or ("fold" not in learnt and bool(card.options.get("flat")))
 
 
 @dataclass(frozen=True, eq=False)
