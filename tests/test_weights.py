@@ -113,6 +113,15 @@ def test_networks_of_patch_lists_answer_for_slices(
     assert len(val.probability) == 12
 
 
+def test_weights_for_slices_and_for_points_do_not_answer_for_whole_scans(tmp_path):
+    lists = save(tmp_path / "lists", options=FLAT, trained_on={"train": 9, "epochs": 1})
+    runs = [run_of(tmp_path / kind.__name__, kind) for kind in OPENERS if kind is not Session]
+    shipped = [weights_folder(name) for name in ("nodule", "malignancy")]
+    for name in (lists, *runs, *shipped, runs[0] / "fold-0"):
+        with pytest.raises(CheckpointError, match=r"not for whole scans;.*weights-of-another-kind"):
+            Session.open(name)
+
+
 def test_flat_kernels_alone_do_not_make_a_run_of_whole_scans_one_of_slices(tmp_path):
     for fold in (0, 1):
         learnt = {"train": 9, "tune": 2, "fold": fold}
