@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -158,6 +159,31 @@ def test_a_study_is_left_out_with_all_its_series_where_it_is_judged(learning, tm
         Insertion(bank=path),
         judged=[Case(tmp_path, STUDY, 1, 1, series=UID.format(32))],
     ).nodules
+
+
+NUMBER = "202301150042"
+LETTERLESS = next(uid for uid in map(UID.format, range(10**4)) if pseudonym(uid).isdecimal())
+"""A series whose pseudonym looks like an accession number; one in 300 does."""
+
+
+def test_a_number_of_twelve_digits_is_not_written_in_clear(tmp_path):
+    path = built(tmp_path / "crops", [("MUELLER-1957", NUMBER)])
+    (one,) = Bank.load(path).nodules
+    assert one.series == pseudonym(NUMBER)
+    assert NUMBER.encode() not in Path(path).read_bytes()
+
+
+@pytest.mark.parametrize("held", [LETTERLESS, pseudonym(LETTERLESS), NUMBER])
+@pytest.mark.parametrize("told", [LETTERLESS, pseudonym(LETTERLESS), NUMBER])
+def test_a_judged_series_is_left_out_by_both_spellings_of_its_name(tmp_path, held, told):
+    path = built(tmp_path / "crops", [("P", held), ("Q", UID.format(99999))])
+    old = replace(Bank.load(path).nodules[0], series=held)
+    judged = [Case(tmp_path, "R", 1, 1, series=told)]
+    same = NUMBER not in {held, told} or held == told
+    assert len(open_bank(Insertion(bank=path), judged=judged).nodules) == 2 - same
+    if held != LETTERLESS:  # a bank made when numbers were taken for pseudonyms
+        before = str(Bank((old,)).save(tmp_path / "old.safetensors"))
+        assert len(open_bank(Insertion(bank=before), judged=judged).nodules) == 1 - same
 
 
 def test_a_bank_that_does_not_say_who_is_a_person_is_judged_by_its_names(learning, tmp_path):

@@ -17,7 +17,7 @@ from squeezect.cohorts import Case
 from squeezect.errors import Code, RecipeError
 from squeezect.nodules import Bank, Nodule, random_pose
 from squeezect.nodules.inserting import blended
-from squeezect.nodules.naming import names_person, series_of
+from squeezect.nodules.naming import names_of, names_person, series_of
 from squeezect.nodules.shape import body_of, radii_mm, render
 from squeezect.scan import Shape, Triple, pseudonym
 from squeezect.training.augmentation import VolumeArray
@@ -120,8 +120,7 @@ def open_bank(how: Insertion | None, *, judged: Sequence[Case] = ()) -> Bank | N
     scans = [*{(case.patient, case.series): case for case in reversed(judged)}.values()]
     _check_names(bank, scans, Path(how.bank).name)
     # A bank may know by the series whom the cohort knows by name, and the other way round.
-    names = {name for case in scans for name in (pseudonym(case.patient), series_of(case))}
-    return bank.without(names - {""})
+    return bank.without({name for case in scans for name in names_of(case)})
 
 
 def _check_names(bank: Bank, judged: Sequence[Case], file: str) -> None:
