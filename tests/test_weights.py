@@ -122,6 +122,33 @@ def test_weights_for_slices_and_for_points_do_not_answer_for_whole_scans(tmp_pat
             Session.open(name)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        Preparation(crop="point", size=(32, 32, 32)),
+        Preparation(crop="point", size=(1, SIDE, SIDE), window_hu=(-1200, 300)),
+    ],
+)
+def test_networks_of_lists_judge_slices_whatever_their_card_says_of_cutting(
+    how, tmp_path, chest, monkeypatch, patch_folder
+):
+    folder = save(tmp_path / "w", how=how, trained_on={"train": 9, "epochs": 1})
+    with pytest.raises(CheckpointError, match=r"pictures on lists;.*weights-of-another-kind"):
+        PointClassifier.open(folder)
+    (_, val) = judge_dataset(str(folder), patch_folder, label=None, tell=lambda *_: None)
+    assert len(val.probability) == 12
+    monkeypatch.setattr("squeezect.publishing.point_answers.read_scan", lambda *_, **__: chest)
+    point = tuple(chest.grid.centre_mm)
+    expected = CandidateClassifier.open(folder).at(chest, point)
+    assert answer_point(str(folder), tmp_path, point).probability == expected
+
+
+def test_networks_of_lists_judge_points_where_their_card_cuts_such_slices(tmp_path):
+    folder = save(tmp_path / "w", options=FLAT, how=SLICE, trained_on={"train": 9, "epochs": 1})
+    PointClassifier.open(folder)
+    CandidateClassifier.open(folder)
+
+
 def test_flat_kernels_alone_do_not_make_a_run_of_whole_scans_one_of_slices(tmp_path):
     for fold in (0, 1):
         learnt = {"train": 9, "tune": 2, "fold": fold}

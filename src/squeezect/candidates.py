@@ -17,7 +17,7 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, Networks, find_net
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts.list_lines import PICTURES
 from squeezect.errors import CheckpointError, Code, CohortError
-from squeezect.preparation import Patch, cut_patch
+from squeezect.preparation import Patch, Preparation, cut_patch
 from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import check_point
 from squeezect.scan import Scan, Triple
@@ -246,13 +246,32 @@ def judges_slices(card: Card) -> bool:
         card: of a network that was trained on lists of patches (which its preparation does not
             tell), compared with others on such lists, or made for something else.
     """
-    how, learnt = card.preparation, card.trained_on
-    if how.cuts_patches:
-        return how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
-    # Only training on lists knows no folds: it judges on a list of its own.
-    on_lists = how.crop == "none" and "train" in learnt and "fold" not in learnt
+    if _learnt_from_lists(card):
+        return True
+    if card.preparation.cuts_patches:
+        return cuts_slices(card.preparation)
     # Folds of whole scans may have flat kernels, too.
-    return on_lists or ("fold" not in learnt and bool(card.options.get("flat")))
+    return "fold" not in card.trained_on and bool(card.options.get("flat"))
+
+
+def judges_cuts(card: Card) -> bool:
+    """Whether networks were made for patches cut around points as their preparation says.
+
+    Those of lists learned from pictures, whatever their preparation says; it tells the truth of
+    them where it cuts just such patches.
+    """
+    how = card.preparation
+    return how.cuts_patches and (cuts_slices(how) or not _learnt_from_lists(card))
+
+
+def cuts_slices(how: Preparation) -> bool:
+    """Whether a preparation cuts such patches around points as lists of pictures hold."""
+    return how.cuts_patches and how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
+
+
+def _learnt_from_lists(card: Card) -> bool:
+    # Only training on lists knows no folds: it judges on a list of its own.
+    return "train" in card.trained_on and "fold" not in card.trained_on
 
 
 @dataclass(frozen=True, eq=False)

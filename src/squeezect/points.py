@@ -18,6 +18,7 @@ from squeezect.candidates import (
     CandidateClassifier,
     cut_candidate,
     find_weights,
+    judges_cuts,
     mean_view,
 )
 from squeezect.checkpoint import Card, Checkpoint
@@ -62,8 +63,12 @@ class PointClassifier:
                 `weights-of-another-kind` if they are not made for points.
         """
         found = find_weights(name)
-        if not found.card.preparation.cuts_patches:
-            what = f"weights {str(name)!r} are not made for points: their card has no crop 'point'"
+        if not judges_cuts(found.card):
+            cuts = found.card.preparation.cuts_patches
+            why = (
+                "they learned from pictures on lists" if cuts else "their card has no crop 'point'"
+            )
+            what = f"weights {str(name)!r} are not made for points: {why}"
             raise CheckpointError(OTHER_KIND, what)
         models = tuple(Checkpoint.load(folder).build() for folder in found.folders)
         return cls(found.card, models, found.threshold)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezect.candidates import find_weights
+from squeezect.candidates import find_weights, judges_cuts
 from squeezect.checkpoint import write_atomically
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
@@ -220,7 +220,7 @@ def _judged(
     if answers is None:
         return judge_dataset(weights, data, label=label, tell=tell)
     asked = find_weights(weights)
-    dataset = find_dataset(data, points=asked.card.preparation.cuts_patches)
+    dataset = find_dataset(data, points=judges_cuts(asked.card))
     named = dataset.kind != "patches"
     parts = []
     for name, given in read_answers(answers, weights).items():

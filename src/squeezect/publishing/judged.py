@@ -12,6 +12,7 @@ from squeezect.candidates import (
     OTHER_KIND,
     CandidateClassifier,
     find_weights,
+    judges_cuts,
     judges_slices,
     read_patches,
 )
@@ -92,7 +93,7 @@ def judge_dataset(name: str, data: Path, *, label: str | None, tell: Tell) -> li
         CohortError: what the data set's reader says, with row and file.
     """
     card = card_of(name)
-    dataset = find_dataset(data, points=card.preparation.cuts_patches)
+    dataset = find_dataset(data, points=judges_cuts(card))
     if dataset.kind == "patches":
         return _patches(name, card, dataset, label, tell)
     if dataset.kind == "crops":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from squeezect.candidates import Patches, read_patches, score_patches
+from squeezect.candidates import Patches, cuts_slices, read_patches, score_patches
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.errors import Code, RecipeError
@@ -102,7 +102,7 @@ def require_done(recipe: Recipe) -> None:
     how = recipe.preparation
     idle = {
         # Patches come prepared; a recipe that says nothing of it has the default.
-        "preparation": how != Preparation() and not how.cuts_patches,
+        "preparation": how != Preparation() and not cuts_slices(how),
         "tune_fraction": recipe.tune_fraction > 0,
         "patience": recipe.patience > 0,
         "balanced_sampling": recipe.balanced_sampling,
