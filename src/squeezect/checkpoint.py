@@ -94,7 +94,8 @@ class Card(BaseModel):
         limits: what it is known not to do.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A score that is not a number is written as such, not as null, which cannot be read back.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     format: Literal[1] = 1
     model: str
