@@ -256,6 +256,13 @@ def test_a_fold_in_the_place_of_another_does_not_stand_in_for_it(tmp_path):
         Session.open(more)
 
 
+def test_a_gap_in_the_folds_is_seen_where_the_cards_hold_no_recipe(tmp_path):
+    for k in (0, 2):
+        save(tmp_path / "run" / f"fold-{k}", seed=k, trained_on={"train": 9, "fold": k})
+    with pytest.raises(CheckpointError, match="lost fold-1"):
+        Session.open(finish(tmp_path / "run"))
+
+
 def test_copies_beside_the_folds_do_not_answer(tmp_path):
     run = folded(tmp_path / "run", Session)
     before = find_networks(run).folders

@@ -283,10 +283,12 @@ def _require_all(cards: Sequence[Card], folds: Sequence[Path]) -> None:
 
     Networks that know no fold, such as those of lists of patches, were not made fold by fold.
     """
-    found = [card.trained_on["fold"] for card in cards if "fold" in card.trained_on]
-    count = cards[0].recipe.get("folds")
-    if not found or not isinstance(count, int):
+    said = [card.trained_on.get("fold") for card in cards]
+    found = [k for k in said if isinstance(k, int)]
+    if not found:
         return
+    told = cards[0].recipe.get("folds")
+    count = told if isinstance(told, int) else max(found) + 1
     missing = [k for k in range(count) if k not in found]
     if missing:
         names = ", ".join(f"fold-{k}" for k in missing)
