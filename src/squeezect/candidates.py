@@ -17,8 +17,8 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, Networks, find_net
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts.list_lines import PICTURES
 from squeezect.errors import CheckpointError, Code, CohortError
-from squeezect.preparation import Patch, Preparation, cut_patch
-from squeezect.preparation.patches import WINDOW_HU
+from squeezect.kinds import OTHER_KIND, SIDE, judges_slices
+from squeezect.preparation import Patch, cut_patch
 from squeezect.preparation.pipeline import check_point
 from squeezect.scan import Scan, Triple
 
@@ -33,18 +33,11 @@ UNKNOWN_WEIGHTS = Code(
     "There are no shipped weights of this name and no checkpoint at this path.",
     "name shipped weights, a run of patches or a checkpoint folder",
 )
-OTHER_KIND = Code(
-    "weights-of-another-kind",
-    "The weights answer another question than the one that was asked.",
-    "name weights whose card says that they are made for this kind of data",
-)
 UNREADABLE_PATCH = Code(
     "unreadable-patch",
     "A patch is not an 8-bit grey picture of at most the given size.",
     "write -1000 to 400 HU as 0 to 255 and cut the patch again, or remove its line",
 )
-SIDE = 50
-"""Voxels along each side; patches cut by the scan's edge are centred, with air around."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 """How pictures of patches may be stored."""
 VIEWS = 8
@@ -237,41 +230,6 @@ def find_weights(name: str | Path) -> Networks:
     path = Path(name)
     known = any((path / file).is_file() for file in (CARD_FILE, "run.json")) or fold_folders(path)
     return find_networks(path if known else weights_folder(name))
-
-
-def judges_slices(card: Card) -> bool:
-    """Whether networks were made for patches of one slice, as `Patches` are.
-
-    Args:
-        card: of a network that was trained on lists of patches (which its preparation does not
-            tell), compared with others on such lists, or made for something else.
-    """
-    if _learnt_from_lists(card):
-        return True
-    if card.preparation.cuts_patches:
-        return cuts_slices(card.preparation)
-    # Folds of whole scans may have flat kernels, too.
-    return "fold" not in card.trained_on and bool(card.options.get("flat"))
-
-
-def judges_cuts(card: Card) -> bool:
-    """Whether networks were made for patches cut around points as their preparation says.
-
-    Those of lists learned from pictures, whatever their preparation says; it tells the truth of
-    them where it cuts just such patches.
-    """
-    how = card.preparation
-    return how.cuts_patches and (cuts_slices(how) or not _learnt_from_lists(card))
-
-
-def cuts_slices(how: Preparation) -> bool:
-    """Whether a preparation cuts such patches around points as lists of pictures hold."""
-    return how.cuts_patches and how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
-
-
-def _learnt_from_lists(card: Card) -> bool:
-    # Only training on lists knows no folds: it judges on a list of its own.
-    return "train" in card.trained_on and "fold" not in card.trained_on
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import (
-    OTHER_KIND,
-    VIEWS,
-    CandidateClassifier,
-    cut_candidate,
-    find_weights,
-    judges_cuts,
-    mean_view,
-)
+from squeezect.candidates import VIEWS, CandidateClassifier, cut_candidate, find_weights, mean_view
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.errors import CheckpointError, PreparationError
+from squeezect.kinds import OTHER_KIND, judges_cuts
 from squeezect.preparation import Volume, prepare
 from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import NO_POINT

@@ -9,10 +9,10 @@ from typing import Self
 
 import numpy as np
 
-from squeezect.candidates import OTHER_KIND, judges_slices
 from squeezect.checkpoint import CARD_FILE, NO_RUN, Card, find_networks, fold_folders
 from squeezect.errors import CheckpointError, Code, Finding, PreparationError
 from squeezect.explanation import Heatmap, explain
+from squeezect.kinds import OTHER_KIND, judges_slices
 from squeezect.preparation import (
     LungFigures,
     Preparation,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezect.candidates import find_weights, judges_cuts
+from squeezect.candidates import find_weights
 from squeezect.checkpoint import write_atomically
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
@@ -21,6 +21,7 @@ from squeezect.evaluation import (
 )
 from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.predictions import FILE
+from squeezect.kinds import judges_cuts
 from squeezect.publishing.contact_sheet import contact_sheet
 from squeezect.publishing.datasets import cases_of, find_dataset, opened
 from squeezect.publishing.given import OTHER_ANSWERS, read_answers

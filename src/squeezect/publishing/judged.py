@@ -8,19 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import (
-    OTHER_KIND,
-    CandidateClassifier,
-    find_weights,
-    judges_cuts,
-    judges_slices,
-    read_patches,
-)
+from squeezect.candidates import CandidateClassifier, find_weights, read_patches
 from squeezect.checkpoint import Card
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
 from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
+from squeezect.kinds import OTHER_KIND, judges_cuts, judges_slices
 from squeezect.points import PointClassifier
 from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
 from squeezect.publishing.taught import taught_by

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from squeezect.candidates import CandidateClassifier, judges_cuts, judges_slices
+from squeezect.candidates import CandidateClassifier
 from squeezect.errors import Finding, PreparationError, SqueezeCTError
+from squeezect.kinds import judges_cuts, judges_slices
 from squeezect.points import PointClassifier, look_at_candidate
 from squeezect.preparation.pipeline import NO_POINT, POINT_OUTSIDE
 from squeezect.publishing.judged import card_of, serious

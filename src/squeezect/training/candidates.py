@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from squeezect.candidates import Patches, cuts_slices, read_patches, score_patches
+from squeezect.candidates import Patches, read_patches, score_patches
 from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.errors import Code, RecipeError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.kinds import cuts_slices
 from squeezect.preparation import Preparation
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_patches
