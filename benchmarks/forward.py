@@ -19,6 +19,7 @@ from benchmarks.rows import Row, against, write
 
 from squeezect import prepare, read_scan
 from squeezect.runtime import open_engine
+from squeezect.runtime.telemetry import switch_off_telemetry
 
 OURS = "SqueezeCT, OpenVINO float32"
 DENSE, RES = "MONAI DenseNet121, eager PyTorch", "MONAI ResNet18, eager PyTorch"
@@ -63,6 +64,7 @@ CONVOLUTION = (128, 24)
 
 def limits() -> dict[str, Callable[[], object]]:
     """The largest float32 products and convolutions: what the cores can do at best."""
+    switch_off_telemetry()
     import openvino
 
     a, b = torch.rand(PRODUCT, PRODUCT), torch.rand(PRODUCT, PRODUCT)

@@ -8,9 +8,9 @@ zoomed copies; each is compared with the eight views alone on the same patches (
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 import torch
 from torch.nn import functional
 
@@ -18,6 +18,10 @@ from squeezect.candidates import SIDE, CandidateClassifier, read_patches
 from squeezect.cohorts.layouts import read_patch_lists
 from squeezect.evaluation import TableBlock, compare_auc, roc_auc, sensitivity_at_specificity
 from squeezect.evaluation.markdown import markdown
+from squeezect.runtime.telemetry import switch_off_telemetry
+
+if TYPE_CHECKING:
+    import openvino
 
 BATCH = 8
 
@@ -37,7 +41,7 @@ def shifted(patches: torch.Tensor, down: int, right: int) -> torch.Tensor:
     return seen[:, :, None]
 
 
-def views_of(network: openvino.CompiledModel, patches: torch.Tensor) -> np.ndarray:
+def views_of(network: "openvino.CompiledModel", patches: torch.Tensor) -> np.ndarray:
     """Probability of class 1 by view and patch, shape (8, n)."""
     rows = []
     for view in range(8):
@@ -61,6 +65,9 @@ def main() -> None:
     held = read_patches(read_patch_lists(options.patches, lists={options.list: "test"}).cases)
     patches = held.tensors(np.arange(len(held.labels)))
     model = CandidateClassifier.open("nodule").models[0].eval()
+    switch_off_telemetry()
+    import openvino
+
     shape = openvino.PartialShape([-1, 1, 1, SIDE, SIDE])
     graph = openvino.convert_model(model, example_input=patches[:BATCH], input=[shape])
     network = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

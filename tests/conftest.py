@@ -11,6 +11,10 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from squeezect.runtime.telemetry import switch_off_telemetry
+
+# Some tests import OpenVINO themselves.
+switch_off_telemetry()
 # Networks compiled in tests are not kept in the user's cache.
 os.environ.setdefault("SQUEEZECT_CACHE", "off")
 

@@ -35,6 +35,8 @@ from squeezect.training.candidates import require_done
 from squeezect.training.recipe import Augmentation, Insertion, Turning
 from squeezect.training.turning import turn
 
+SLICE = Preparation(crop="point", size=(1, SIDE, SIDE))
+
 
 def disc(radius, *, seed=0, side=SIDE):
     """A patch with a disc in its middle, or without one if the radius is 0."""
@@ -176,6 +178,8 @@ def test_an_interrupted_training_says_so_and_can_be_interrupted_again(folder, re
         ({"insertion": Insertion(pointing=0)}, "insertion"),
         ({"views": 4}, "views = 4"),
         ({"preparation": Preparation(crop="lungs")}, "preparation"),
+        ({"preparation": Preparation(crop="point", size=(32, 32, 32))}, "preparation"),
+        ({"preparation": SLICE.model_copy(update={"window_hu": (-1200, 300)})}, "preparation"),
     ],
 )
 def test_what_is_not_done_on_patches_is_refused(folder, recipe, tmp_path, changes, said):
@@ -190,6 +194,10 @@ def test_what_is_not_done_on_patches_is_refused(folder, recipe, tmp_path, change
 @pytest.mark.parametrize("name", ["nodule", "compare-patches"])
 def test_shipped_recipes_for_patches_ask_for_nothing_else(name):
     require_done(Recipe.load(name))
+
+
+def test_a_recipe_may_cut_the_patches_that_lists_hold(recipe):
+    require_done(recipe.model_copy(update={"preparation": SLICE}))
 
 
 def test_patches_of_more_than_two_classes_are_refused(folder, recipe, tmp_path):

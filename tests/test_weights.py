@@ -1,6 +1,7 @@
 """Weights answer the question that they were made for, and folds answer together or not at all."""
 
 import json
+import shutil
 import struct
 import warnings
 import zlib
@@ -112,6 +113,54 @@ def test_networks_of_patch_lists_answer_for_slices(
     assert len(val.probability) == 12
 
 
+def test_weights_for_slices_and_for_points_do_not_answer_for_whole_scans(tmp_path):
+    lists = save(tmp_path / "lists", options=FLAT, trained_on={"train": 9, "epochs": 1})
+    runs = [run_of(tmp_path / kind.__name__, kind) for kind in OPENERS if kind is not Session]
+    shipped = [weights_folder(name) for name in ("nodule", "malignancy")]
+    for name in (lists, *runs, *shipped, runs[0] / "fold-0"):
+        with pytest.raises(CheckpointError, match=r"not for whole scans;.*weights-of-another-kind"):
+            Session.open(name)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Preparation(crop="point", size=(32, 32, 32)),
+        Preparation(crop="point", size=(1, SIDE, SIDE), window_hu=(-1200, 300)),
+    ],
+)
+def test_networks_of_lists_judge_slices_whatever_their_card_says_of_cutting(
+    how, tmp_path, chest, monkeypatch, patch_folder
+):
+    folder = save(tmp_path / "w", how=how, trained_on={"train": 9, "epochs": 1})
+    with pytest.raises(CheckpointError, match=r"pictures on lists;.*weights-of-another-kind"):
+        PointClassifier.open(folder)
+    (_, val) = judge_dataset(str(folder), patch_folder, label=None, tell=lambda *_: None)
+    assert len(val.probability) == 12
+    monkeypatch.setattr("squeezect.publishing.point_answers.read_scan", lambda *_, **__: chest)
+    point = tuple(chest.grid.centre_mm)
+    expected = CandidateClassifier.open(folder).at(chest, point)
+    assert answer_point(str(folder), tmp_path, point).probability == expected
+
+
+def test_networks_of_lists_judge_points_where_their_card_cuts_such_slices(tmp_path):
+    folder = save(tmp_path / "w", options=FLAT, how=SLICE, trained_on={"train": 9, "epochs": 1})
+    PointClassifier.open(folder)
+    CandidateClassifier.open(folder)
+
+
+def test_flat_kernels_alone_do_not_make_a_run_of_whole_scans_one_of_slices(tmp_path):
+    for fold in (0, 1):
+        learnt = {"train": 9, "tune": 2, "fold": fold}
+        save(tmp_path / "run" / f"fold-{fold}", seed=fold, options=FLAT, trained_on=learnt)
+    run = finish(tmp_path / "run")
+    assert not judges_slices(read_card(run / "fold-0"))
+    assert not judges_points(str(run))
+    with pytest.raises(CheckpointError, match=r"whole scans.*\[weights-of-another-kind\]"):
+        CandidateClassifier.open(run)
+    assert len(Session.open(run).engines) == 2
+
+
 def test_shipped_weights_are_of_the_kinds_that_they_are_shipped_for():
     assert judges_slices(read_card(weights_folder("nodule")))
     assert not judges_slices(read_card(weights_folder("malignancy")))
@@ -169,6 +218,68 @@ def test_a_finished_run_that_lost_its_folds_is_no_run(tmp_path, opener):
     (tmp_path / "run").mkdir()
     with pytest.raises(CheckpointError, match=r"lost its fold folders.*\[no-run\]"):
         opener.open(finish(tmp_path / "run"))
+
+
+def folded(folder, opener, *, folds=3, told=None):
+    """A finished run whose cards say, as cross-validation writes them, which fold each is of."""
+    options, how = BY_OPENER[opener]
+    how = SLICE if opener is CandidateClassifier else how
+    for k in range(folds):
+        facts = {
+            "trained_on": {"train": 9, "tune": 0, "fold": k},
+            "recipe": {"folds": told or folds},
+        }
+        save(folder / f"fold-{k}", seed=k, options=options, how=how, **facts)
+    return finish(folder)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_run_that_lost_a_fold_is_damaged_and_its_other_folds_are_not(tmp_path, opener):
+    run = folded(tmp_path / "run", opener)
+    opener.open(run)
+    shutil.rmtree(run / "fold-1")
+    with pytest.raises(CheckpointError, match=r"3 folds has lost fold-1;.*\[checkpoint-damaged\]"):
+        opener.open(run)
+    with pytest.raises(CheckpointError, match=r"\[checkpoint-damaged\]"):
+        card_of(str(run))
+    opener.open(run / "fold-2")
+
+
+def test_a_fold_in_the_place_of_another_does_not_stand_in_for_it(tmp_path):
+    run = folded(tmp_path / "run", Session)
+    shutil.rmtree(run / "fold-1")
+    shutil.copytree(run / "fold-0", run / "fold-1")
+    with pytest.raises(CheckpointError, match="lost fold-1"):
+        Session.open(run)
+    more = folded(tmp_path / "more", Session, told=2)
+    with pytest.raises(CheckpointError, match="3 networks, but 2 folds"):
+        Session.open(more)
+
+
+def test_a_gap_in_the_folds_is_seen_where_the_cards_hold_no_recipe(tmp_path):
+    for k in (0, 2):
+        save(tmp_path / "run" / f"fold-{k}", seed=k, trained_on={"train": 9, "fold": k})
+    with pytest.raises(CheckpointError, match="lost fold-1"):
+        Session.open(finish(tmp_path / "run"))
+
+
+def test_copies_beside_the_folds_do_not_answer(tmp_path):
+    run = folded(tmp_path / "run", Session)
+    before = find_networks(run).folders
+    for name in ("fold-0-copy", "fold-01", "fold-old"):
+        shutil.copytree(run / "fold-0", run / name)
+    assert find_networks(run).folders == before == tuple(run / f"fold-{k}" for k in range(3))
+
+
+def test_folds_are_in_the_order_of_their_numbers(tmp_path):
+    run = folded(tmp_path / "run", Session, folds=11)
+    assert [path.name for path in find_networks(run).folders][-2:] == ["fold-9", "fold-10"]
+
+
+def test_a_run_of_lists_has_one_network_whatever_its_recipe_says_of_folds(tmp_path):
+    facts = {"trained_on": {"train": 9, "epochs": 1}, "recipe": {"folds": 5}}
+    save(tmp_path / "run" / "fold-0", options=FLAT, how=Preparation(), **facts)
+    assert len(CandidateClassifier.open(finish(tmp_path / "run")).models) == 1
 
 
 class Named:

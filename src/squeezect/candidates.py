@@ -18,8 +18,8 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint, Networks, find_net
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts.list_lines import PICTURES
 from squeezect.errors import CheckpointError, Code, CohortError
+from squeezect.kinds import OTHER_KIND, SIDE, judges_slices
 from squeezect.preparation import Patch, cut_patch
-from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import check_point
 from squeezect.scan import Scan, Triple
 
@@ -34,18 +34,11 @@ UNKNOWN_WEIGHTS = Code(
     "There are no shipped weights of this name and no checkpoint at this path.",
     "name shipped weights, a run of patches or a checkpoint folder",
 )
-OTHER_KIND = Code(
-    "weights-of-another-kind",
-    "The weights answer another question than the one that was asked.",
-    "name weights whose card says that they are made for this kind of data",
-)
 UNREADABLE_PATCH = Code(
     "unreadable-patch",
     "A patch is not an 8-bit grey picture of at most the given size.",
     "write -1000 to 400 HU as 0 to 255 and cut the patch again, or remove its line",
 )
-SIDE = 50
-"""Voxels along each side; patches cut by the scan's edge are centred, with air around."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 """How pictures of patches may be stored."""
 VIEWS = 8
@@ -246,21 +239,6 @@ def find_weights(name: str | Path) -> Networks:
     path = Path(name)
     known = any((path / file).is_file() for file in (CARD_FILE, "run.json")) or fold_folders(path)
     return find_networks(path if known else weights_folder(name))
-
-
-def judges_slices(card: Card) -> bool:
-    """Whether networks were made for patches of one slice, as `Patches` are.
-
-    Args:
-        card: of a network that was trained on lists of patches (which its preparation does not
-            tell), compared with others on such lists, or made for something else.
-    """
-    how, learnt = card.preparation, card.trained_on
-    if how.cuts_patches:
-        return how.size == (1, SIDE, SIDE) and how.window_hu == WINDOW_HU
-    # Only training on lists knows no folds: it judges on a list of its own.
-    on_lists = how.crop == "none" and "train" in learnt and "fold" not in learnt
-    return on_lists or bool(card.options.get("flat"))
 
 
 @dataclass(frozen=True, eq=False)

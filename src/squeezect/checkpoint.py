@@ -6,6 +6,7 @@ Nothing is ever unpickled: safetensors holds only numbers, and the card is parse
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "card.json"
+FOLD = re.compile(r"fold-(0|[1-9][0-9]*)")
+"""How the folder of a fold's network is called."""
 
 MISSING = Code(
     "checkpoint-missing",
@@ -91,7 +94,8 @@ class Card(BaseModel):
         limits: what it is known not to do.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A score that is not a number is written as such, not as null, which cannot be read back.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     format: Literal[1] = 1
     model: str
@@ -240,7 +244,7 @@ def find_networks(folder: Path) -> Networks:
     Raises:
         CheckpointError: `no-run`; `checkpoint-missing`, `checkpoint-format`, or
             `checkpoint-damaged`, also if the networks do not take the same input or do not give
-            the same answers.
+            the same answers, or if those of some folds are missing.
     """
     if (folder / CARD_FILE).is_file():
         card = read_card(folder)
@@ -249,12 +253,17 @@ def find_networks(folder: Path) -> Networks:
     folds = fold_folders(folder)
     if not folds:
         raise CheckpointError(NO_RUN, f"the run in {folder} has lost its fold folders")
-    return Networks(folds, _common_card(folds), threshold)
+    cards = [read_card(fold) for fold in folds]
+    _require_all(cards, folds)
+    return Networks(folds, _common_card(folds, cards), threshold)
 
 
 def fold_folders(run: Path) -> tuple[Path, ...]:
     """The folders of a run's networks, whether it has finished or not."""
-    return tuple(sorted(path.parent for path in run.glob(f"fold-*/{CARD_FILE}")))
+    # A copy kept beside a fold, such as fold-0-copy, is no network of the run.
+    found = (path.parent for path in run.glob(f"fold-*/{CARD_FILE}"))
+    numbered = (folder for folder in found if FOLD.fullmatch(folder.name))
+    return tuple(sorted(numbered, key=lambda folder: int(folder.name.removeprefix("fold-"))))
 
 
 def _threshold(run: Path) -> float:
@@ -269,9 +278,29 @@ def _threshold(run: Path) -> float:
     return threshold
 
 
-def _common_card(folds: Sequence[Path]) -> Card:
+def _require_all(cards: Sequence[Card], folds: Sequence[Path]) -> None:
+    """Refuse a cross-validated run without one of its folds: it would answer something else.
+
+    Networks that know no fold, such as those of lists of patches, were not made fold by fold.
+    """
+    said = [card.trained_on.get("fold") for card in cards]
+    found = [k for k in said if isinstance(k, int)]
+    if not found:
+        return
+    told = cards[0].recipe.get("folds")
+    count = told if isinstance(told, int) else max(found) + 1
+    missing = [k for k in range(count) if k not in found]
+    if missing:
+        names = ", ".join(f"fold-{k}" for k in missing)
+        what = f"the run in {folds[0].parent} of {count} folds has lost {names}"
+        raise CheckpointError(DAMAGED, what)
+    if len(cards) > count:
+        what = f"the run in {folds[0].parent} has {len(cards)} networks, but {count} folds"
+        raise CheckpointError(DAMAGED, what)
+
+
+def _common_card(folds: Sequence[Path], cards: Sequence[Card]) -> Card:
     """The first card; the others must agree with it in what decides input and answer."""
-    cards = [read_card(fold) for fold in folds]
     for fold, card in zip(folds, cards, strict=True):
         for fact, found, first in (
             ("model", card.model, cards[0].model),

@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import (
-    OTHER_KIND,
-    VIEWS,
-    CandidateClassifier,
-    cut_candidate,
-    find_weights,
-    mean_view,
-)
+from squeezect.candidates import VIEWS, CandidateClassifier, cut_candidate, find_weights, mean_view
 from squeezect.checkpoint import Card, Checkpoint
 from squeezect.errors import CheckpointError, PreparationError
+from squeezect.kinds import OTHER_KIND, judges_cuts
 from squeezect.preparation import Volume, prepare
 from squeezect.preparation.patches import WINDOW_HU
 from squeezect.preparation.pipeline import NO_POINT
@@ -62,8 +56,12 @@ class PointClassifier:
                 `weights-of-another-kind` if they are not made for points.
         """
         found = find_weights(name)
-        if not found.card.preparation.cuts_patches:
-            what = f"weights {str(name)!r} are not made for points: their card has no crop 'point'"
+        if not judges_cuts(found.card):
+            cuts = found.card.preparation.cuts_patches
+            why = (
+                "they learned from pictures on lists" if cuts else "their card has no crop 'point'"
+            )
+            what = f"weights {str(name)!r} are not made for points: {why}"
             raise CheckpointError(OTHER_KIND, what)
         models = tuple(Checkpoint.load(folder).build() for folder in found.folders)
         return cls(found.card, models, found.threshold)

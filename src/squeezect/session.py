@@ -12,6 +12,7 @@ import numpy as np
 from squeezect.checkpoint import CARD_FILE, NO_RUN, Card, find_networks, fold_folders
 from squeezect.errors import CheckpointError, Code, Finding, PreparationError
 from squeezect.explanation import Heatmap, explain
+from squeezect.kinds import OTHER_KIND, judges_slices
 from squeezect.preparation import (
     LungFigures,
     Preparation,
@@ -103,9 +104,11 @@ class Session:
 
         Raises:
             CheckpointError: `no-run`, `checkpoint-missing`, `checkpoint-format`, or
-                `checkpoint-damaged`, also if the folds' networks do not belong together.
+                `checkpoint-damaged`, also if the folds' networks do not belong together;
+                `weights-of-another-kind`, if they are made for points or slices.
         """
         found = find_networks(Path(run))
+        _require_whole_scans(found.card, run)
         engines = tuple(open_engine(folder, engine=engine) for folder in found.folders)
         return cls(Path(run).resolve().name, found.card, engines, found.threshold)
 
@@ -161,6 +164,14 @@ class Session:
         first, step = cells
         mean = np.mean(maps, axis=0)
         return explain(mean, field=volume.grid, grid=scan.grid, first=first, step=step)
+
+
+def _require_whole_scans(card: Card, run: str | Path) -> None:
+    cuts = card.preparation.cuts_patches
+    if cuts or judges_slices(card):
+        kind = "patches of one slice" if judges_slices(card) else "points of scans"
+        what = f"weights {str(run)!r} are made for {kind}, not for whole scans"
+        raise CheckpointError(OTHER_KIND, what)
 
 
 def _judge(findings: tuple[Finding, ...], allow: Collection[str]) -> tuple[Finding, ...]:

@@ -122,6 +122,42 @@ def test_a_folder_of_crops_becomes_a_bank_without_names(lobed, tmp_path):
     assert b"1.2.3" not in path.read_bytes()[:2000]
 
 
+def write_mask(path, values, **image):
+    affine = np.diag([-0.75, -0.5, 2.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(values.transpose(2, 1, 0), affine, **image), path)
+
+
+@pytest.mark.parametrize("highest", [0.4, 0.9, np.float32(1.5)])
+def test_soft_masks_are_refused_and_do_not_shrink(lobed, tmp_path, highest):
+    nodules = write_crops(tmp_path / "crops", lobed)
+    rim = np.where(nodules[1].mask, highest, 0).astype(np.float32)
+    rim[tuple(np.argwhere(nodules[1].mask)[0])] = 1
+    write_mask(tmp_path / "crops" / "masks" / "1.nii.gz", rim)
+    with pytest.raises(
+        CohortError, match=r"row 2 of .*1\.nii\.gz is not of whole numbers"
+    ) as found:
+        build_bank(tmp_path / "crops")
+    assert found.value.code == "unclear-mask"
+
+
+def test_an_empty_mask_is_called_empty(lobed, tmp_path):
+    nodules = write_crops(tmp_path / "crops", lobed)
+    write_mask(tmp_path / "crops" / "masks" / "1.nii.gz", np.zeros(nodules[1].mask.shape, np.uint8))
+    with pytest.raises(CohortError, match=r"row 2 of .*1\.nii\.gz is empty;.*unclear-mask"):
+        build_bank(tmp_path / "crops")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_masks_of_whole_numbers_are_alike_however_they_are_stored(lobed, tmp_path, kind):
+    nodules = write_crops(tmp_path / "crops", lobed)
+    before = build_bank(tmp_path / "crops")
+    for number, nodule in enumerate(nodules):
+        path = tmp_path / "crops" / "masks" / f"{number}.nii.gz"
+        write_mask(path, nodule.mask.astype(kind) * kind(2))
+    for one, other in zip(build_bank(tmp_path / "crops").nodules, before.nodules, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+
+
 def test_crops_without_masks_are_refused(lobed, tmp_path):
     write_crops(tmp_path / "crops", lobed, masks=False)
     (tmp_path / "crops" / "masks").rmdir()

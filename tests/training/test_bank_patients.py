@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from squeezect.cohorts import Fold, Folds
+from squeezect.cohorts import Case, Fold, Folds
 from squeezect.errors import RecipeError
-from squeezect.nodules import Bank, Nodule
+from squeezect.nodules import Bank, Nodule, build_bank
 from squeezect.scan import pseudonym
+from squeezect.training.insertion import open_bank
 from squeezect.training.recipe import Insertion
 from squeezect.training.run import Run
 
@@ -110,3 +113,82 @@ def test_a_bank_saved_before_it_held_series_still_works_where_patients_have_name
     assert learning(str(path)) == MINE
     with pytest.raises(RecipeError, match="bank-names-nobody"):
         learning(str(path), patient=UID, series=UID)
+
+
+def built(folder, rows):
+    """A bank of crops whose table has these patients and series."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        values = np.zeros((6, 6, 6), np.int16)
+        values[2:4, 2:4, 2:4] = part == "masks"
+        image = nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 1.0, 1.0]))
+        for number in range(len(rows)):
+            nibabel.save(image, folder / part / f"{number}.nii.gz")
+    lines = [f"{who},{series},1,{number}.nii.gz" for number, (who, series) in enumerate(rows)]
+    table = "\n".join(["patient_id,seriesuid,Diagnosis_value,file", *lines])
+    (folder / "nodules.csv").write_text(table)
+    return str(build_bank(folder).save(folder / "bank.safetensors"))
+
+
+STUDY = UID.format(30) + ".9"
+
+
+@pytest.mark.parametrize(
+    ("patient", "series"),
+    [
+        (pseudonym(UID.format(30)), pseudonym(UID.format(30))),
+        (pseudonym(UID.format(30)), UID.format(30)),
+        (STUDY, UID.format(30)),
+    ],
+    ids=["pseudonyms of the series", "pseudonym and UID", "UID of the study"],
+)
+def test_a_bank_whose_patients_are_series_in_other_words_names_no_person(
+    learning, tmp_path, patient, series
+):
+    bank = built(tmp_path / "crops", [(patient, series)])
+    with pytest.raises(RecipeError, match="bank-names-nobody"):
+        learning(bank)
+
+
+def test_a_study_is_left_out_with_all_its_series_where_it_is_judged(learning, tmp_path):
+    path = built(tmp_path / "crops", [(STUDY, UID.format(30)), (STUDY, UID.format(31))])
+    (one, other) = Bank.load(path).nodules
+    assert one.patient == other.patient != ""
+    assert not one.person
+    assert not open_bank(
+        Insertion(bank=path),
+        judged=[Case(tmp_path, STUDY, 1, 1, series=UID.format(32))],
+    ).nodules
+
+
+NUMBER = "202301150042"
+LETTERLESS = next(uid for uid in map(UID.format, range(10**4)) if pseudonym(uid).isdecimal())
+"""A series whose pseudonym looks like an accession number; one in 300 does."""
+
+
+def test_a_number_of_twelve_digits_is_not_written_in_clear(tmp_path):
+    path = built(tmp_path / "crops", [("MUELLER-1957", NUMBER)])
+    (one,) = Bank.load(path).nodules
+    assert one.series == pseudonym(NUMBER)
+    assert NUMBER.encode() not in Path(path).read_bytes()
+
+
+@pytest.mark.parametrize("held", [LETTERLESS, pseudonym(LETTERLESS), NUMBER])
+@pytest.mark.parametrize("told", [LETTERLESS, pseudonym(LETTERLESS), NUMBER])
+def test_a_judged_series_is_left_out_by_both_spellings_of_its_name(tmp_path, held, told):
+    path = built(tmp_path / "crops", [("P", held), ("Q", UID.format(99999))])
+    old = replace(Bank.load(path).nodules[0], series=held)
+    judged = [Case(tmp_path, "R", 1, 1, series=told)]
+    same = NUMBER not in {held, told} or held == told
+    assert len(open_bank(Insertion(bank=path), judged=judged).nodules) == 2 - same
+    if held != LETTERLESS:  # a bank made when numbers were taken for pseudonyms
+        before = str(Bank((old,)).save(tmp_path / "old.safetensors"))
+        assert len(open_bank(Insertion(bank=before), judged=judged).nodules) == 1 - same
+
+
+def test_a_bank_that_does_not_say_who_is_a_person_is_judged_by_its_names(learning, tmp_path):
+    series = pseudonym(UID.format(30))
+    for who in (series, pseudonym(series)):
+        old = replace(nodule(30, "", UID.format(30)), patient=who)
+        with pytest.raises(RecipeError, match="bank-names-nobody"):
+            learning([old])

@@ -48,6 +48,7 @@ class Nodule:
         name: pseudonym of the nodule.
         patient: pseudonym of the patient.
         series: pseudonym of the series that it was cut from; "" if unknown.
+        person: False if the patient is known by another name of a series or study only.
     """
 
     hu: npt.NDArray[np.int16]
@@ -56,6 +57,7 @@ class Nodule:
     name: str = ""
     patient: str = ""
     series: str = ""
+    person: bool = True
 
     @property
     def volume_mm3(self) -> float:
@@ -77,6 +79,18 @@ class _Row(BaseModel):
     patient: str
     spacing_mm: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     series: str = ""
+    person: bool = True
+
+    @classmethod
+    def of(cls, n: Nodule) -> Self:
+        """The row of a nodule."""
+        return cls(
+            name=n.name,
+            patient=n.patient,
+            spacing_mm=n.spacing_mm,
+            series=n.series,
+            person=n.person,
+        )
 
 
 class _Header(BaseModel):
@@ -169,10 +183,7 @@ class Bank:
         for number, nodule in enumerate(self.nodules):
             arrays[f"hu.{number}"] = np.ascontiguousarray(nodule.hu)
             arrays[f"mask.{number}"] = np.ascontiguousarray(nodule.mask.astype(np.uint8))
-        rows = tuple(
-            _Row(name=n.name, patient=n.patient, spacing_mm=n.spacing_mm, series=n.series)
-            for n in self.nodules
-        )
+        rows = tuple(_Row.of(nodule) for nodule in self.nodules)
         header = _Header(source=self.source, nodules=rows)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.part")
@@ -218,5 +229,6 @@ def _checked(
         sound = hu.dtype == np.int16 and hu.ndim == 3 and mask.shape == hu.shape and mask.any()
         if not sound:
             raise PreparationError(BAD_BANK, f"nodule {row.name} of bank {path} has no mask or HU")
-        nodules.append(Nodule(hu, mask > 0, row.spacing_mm, row.name, row.patient, row.series))
+        names = (row.name, row.patient, row.series, row.person)
+        nodules.append(Nodule(hu, mask > 0, row.spacing_mm, *names))
     return tuple(nodules)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from squeezect.cohorts.layouts.crops import read_nodule_crops
 from squeezect.errors import Code, CohortError
 from squeezect.nodules.bank import Bank, Nodule
-from squeezect.nodules.naming import series_of
+from squeezect.nodules.naming import names_person, series_of
 from squeezect.reading import read_scan
+from squeezect.reading.images import holds_whole_numbers, image_format
 from squeezect.scan import pseudonym
 
 MARGIN = 2
@@ -19,6 +20,11 @@ NO_MASKS = Code(
     "no-masks",
     "The folder of crops has no masks, or a mask does not fit its crop.",
     "give a folder with nodules.csv, images and masks of the same names",
+)
+UNCLEAR_MASK = Code(
+    "unclear-mask",
+    "A mask has no voxel above 0, or values between whole numbers, such as shares of voxels.",
+    "write 1 for the nodule's voxels and 0 for all others, or remove the row",
 )
 
 
@@ -39,7 +45,7 @@ def build_bank(
         One nodule per row, in the order of the rows; the same crops give the same bank.
 
     Raises:
-        CohortError: `no-masks`, and what `read_nodule_crops` refuses.
+        CohortError: `no-masks`, `unclear-mask`, and what `read_nodule_crops` refuses.
         ReadingError: what `read_scan` refuses in a crop or a mask.
     """
     cohort = read_nodule_crops(folder, check_points=False)
@@ -50,20 +56,29 @@ def build_bank(
         if case.mask is None or not case.mask.is_file():
             raise CohortError(NO_MASKS, f"row {case.row} of {cohort.source}: no mask")
         hu, spacing = _array(case.scan)
-        mask, _ = _array(case.mask)
-        if mask.shape != hu.shape or not (mask > 0).any():
-            raise CohortError(
-                NO_MASKS, f"row {case.row} of {cohort.source}: mask {mask.shape} for {hu.shape}"
-            )
+        inside = _inside(case.mask, hu.shape, f"row {case.row} of {cohort.source}")
         name = pseudonym(f"{case.series} {case.point_mm}")
         whole = hu.clip(-1024, 3071)
-        inside = mask > 0
         box = _around(inside)
-        who, series = pseudonym(case.patient), series_of(case)
-        nodules.append(Nodule(whole[box], inside[box], spacing, name, who, series))
+        # A study's UID is no person, but still keeps the nodules of one patient together.
+        who = (pseudonym(case.patient), series_of(case), names_person(case))
+        nodules.append(Nodule(whole[box], inside[box], spacing, name, *who))
     if progress is not None:
         progress(len(nodules), len(nodules))
     return Bank(tuple(nodules), source)
+
+
+def _inside(path: Path, shape: tuple[int, ...], where: str) -> npt.NDArray[np.bool_]:
+    """The voxels of a nodule: those above 0."""
+    mask, _ = _array(path)
+    if mask.shape != shape:
+        raise CohortError(NO_MASKS, f"{where}: mask {mask.shape} for {shape}")
+    # Reading rounds to whole Hounsfield units, by which a soft mask would lose its rim.
+    if image_format(path.name) and not holds_whole_numbers(path):
+        raise CohortError(UNCLEAR_MASK, f"{where}: mask {path.name} is not of whole numbers")
+    if not (mask > 0).any():
+        raise CohortError(UNCLEAR_MASK, f"{where}: mask {path.name} is empty")
+    return mask > 0
 
 
 def _around(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:

@@ -21,6 +21,7 @@ from squeezect.evaluation import (
 )
 from squeezect.evaluation.blocks import Block
 from squeezect.evaluation.predictions import FILE
+from squeezect.kinds import judges_cuts
 from squeezect.publishing.contact_sheet import contact_sheet
 from squeezect.publishing.datasets import cases_of, find_dataset, opened
 from squeezect.publishing.given import OTHER_ANSWERS, read_answers
@@ -220,7 +221,7 @@ def _judged(
     if answers is None:
         return judge_dataset(weights, data, label=label, tell=tell)
     asked = find_weights(weights)
-    dataset = find_dataset(data, points=asked.card.preparation.cuts_patches)
+    dataset = find_dataset(data, points=judges_cuts(asked.card))
     named = dataset.kind != "patches"
     parts = []
     for name, given in read_answers(answers, weights).items():

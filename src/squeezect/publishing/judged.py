@@ -9,13 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from squeezect.candidates import (
-    OTHER_KIND,
-    CandidateClassifier,
-    find_weights,
-    judges_slices,
-    read_patches,
-)
+from squeezect.candidates import CandidateClassifier, find_weights, read_patches
 from squeezect.checkpoint import Card
 from squeezect.cohorts import Case
 from squeezect.cohorts.layouts import read_dataset
@@ -23,6 +17,7 @@ from squeezect.cohorts.layouts.crops import LABEL
 from squeezect.cohorts.layouts.list_lines import picture_columns
 from squeezect.cohorts.problems import SHOWN
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
+from squeezect.kinds import OTHER_KIND, judges_cuts, judges_slices
 from squeezect.points import PointClassifier
 from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
 from squeezect.publishing.taught import taught_by
@@ -98,7 +93,7 @@ def judge_dataset(name: str, data: Path, *, label: str | None, tell: Tell) -> li
         CohortError: what the data set's reader says, with row and file.
     """
     card = card_of(name)
-    dataset = find_dataset(data, points=card.preparation.cuts_patches)
+    dataset = find_dataset(data, points=judges_cuts(card))
     if dataset.kind == "patches":
         return _patches(name, card, dataset, label, tell)
     if dataset.kind == "crops":

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from squeezect.candidates import CandidateClassifier, judges_slices
+from squeezect.candidates import CandidateClassifier
 from squeezect.errors import Finding, PreparationError, SqueezeCTError
+from squeezect.kinds import judges_cuts, judges_slices
 from squeezect.points import PointClassifier, look_at_candidate
 from squeezect.preparation.pipeline import NO_POINT, POINT_OUTSIDE
 from squeezect.publishing.judged import card_of, serious
@@ -157,7 +158,7 @@ def answer_point(
     card = card_of(name)
     if point_mm is not None and not all(map(math.isfinite, point_mm)):
         raise PreparationError(POINT_OUTSIDE, f"point {point_mm} mm is not three finite numbers")
-    cuts = card.preparation.cuts_patches
+    cuts = judges_cuts(card)
     # A crop around a nodule may hold two slices or one.
     passed = (*allow, "too-few-slices") if cuts else allow
     scan = read_scan(path, series=series, allow=passed)

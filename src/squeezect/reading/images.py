@@ -6,7 +6,7 @@ voxels lie, is then what was checked.
 
 import io
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -15,7 +15,7 @@ import numpy as np
 
 from squeezect.errors import Finding, ReadingError
 from squeezect.reading import codes
-from squeezect.reading.hounsfield import Hu, to_hounsfield
+from squeezect.reading.hounsfield import Hu, Stored, to_hounsfield
 from squeezect.reading.layout import Layout
 from squeezect.reading.metaimage import metaimage_layout
 from squeezect.reading.nifti import HEAD_BYTES as NIFTI_BYTES
@@ -94,6 +94,31 @@ def image_header(path: Path) -> tuple[Grid, str]:
     return layout.grid, layout.data_file or ""
 
 
+def holds_whole_numbers(path: Path) -> bool:
+    """Whether a volume holds whole numbers only, as masks do; reading rounds all others.
+
+    Args:
+        path: a file of one of the formats, sound enough for `read_image`.
+    """
+    source = Source(path.name, path.stat().st_size, path, named=True)
+    layout = _layout(source)
+    scale = (layout.slope, layout.intercept)
+    if layout.dtype.kind in "iu" and all(float(number).is_integer() for number in scale):
+        return True
+    data = _data_file(source, layout.data_file, {}) if layout.data_file else source
+    return not _read_voxels(layout, data, source.label, convert=_mark_fractions).any()
+
+
+def _mark_fractions(
+    stored: Stored, out: Hu, *, slope: float, intercept: float, where: str = ""
+) -> None:
+    """Write 1 where a value is no whole number; takes what `to_hounsfield` takes."""
+    del where
+    values = stored.astype(np.float64) * slope + intercept
+    # A little more than what single precision leaves of a scale such as 1/255.
+    out[...] = ~(np.abs(values - np.rint(values)) < 1e-3)
+
+
 def _layout(source: Source) -> Layout:
     kind = image_format(source.name)
     if kind == "nifti":
@@ -116,7 +141,9 @@ def _check_size(
         raise ReadingError(codes.TOO_FEW, f"{source.label} has {z} slices")
 
 
-def _read_voxels(layout: Layout, data: Source, name: str) -> Hu:
+def _read_voxels(
+    layout: Layout, data: Source, name: str, *, convert: Callable[..., None] = to_hounsfield
+) -> Hu:
     """Unpack and rescale plane by plane, up to the very end of the data."""
     hu = np.empty(layout.grid.shape, np.int16)
     with data.open() as file:
@@ -130,7 +157,7 @@ def _read_voxels(layout: Layout, data: Source, name: str) -> Hu:
         with _opened(file, packed=layout.packed) as values:
             _skip(values, layout.skip)
             try:
-                _fill(hu, values, layout, name)
+                _fill(hu, values, layout, name, convert)
             except ReadingError:
                 # Values that cannot be often come of damage, which then goes first.
                 _skip(values, layout.size)
@@ -141,7 +168,9 @@ def _read_voxels(layout: Layout, data: Source, name: str) -> Hu:
     return hu
 
 
-def _fill(hu: Hu, values: BinaryIO, layout: Layout, name: str) -> None:
+def _fill(
+    hu: Hu, values: BinaryIO, layout: Layout, name: str, convert: Callable[..., None]
+) -> None:
     width = layout.dtype.itemsize * hu[0].size
     for number, plane in enumerate(hu):
         part = values.read(width)
@@ -149,7 +178,7 @@ def _fill(hu: Hu, values: BinaryIO, layout: Layout, name: str) -> None:
             what = f"{name} ends in slice {number + 1} of {len(hu)}"
             raise ReadingError(codes.BROKEN_FILE, what)
         stored = np.frombuffer(part, layout.dtype).reshape(plane.shape)
-        to_hounsfield(
+        convert(
             stored.astype(layout.dtype.newbyteorder("="), copy=False),
             plane,
             slope=layout.slope,

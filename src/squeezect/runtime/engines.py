@@ -19,6 +19,7 @@ import numpy.typing as npt
 from squeezect.checkpoint import Checkpoint, read_card
 from squeezect.errors import CheckpointError, Code
 from squeezect.runtime.facts import FACTS_FILE, Facts, damaged, read_facts
+from squeezect.runtime.telemetry import switch_off_telemetry
 from squeezect.runtime.thinning import thin
 from squeezect.scan import Triple
 
@@ -184,6 +185,7 @@ class OpenVINOEngine:
         Raises:
             CheckpointError: `checkpoint-damaged`.
         """
+        switch_off_telemetry()
         import openvino
 
         core = openvino.Core()

@@ -20,6 +20,7 @@ from squeezect.runtime.engines import (
     TorchEngine,
 )
 from squeezect.runtime.facts import FACTS_FILE, Cells, Facts, checksums
+from squeezect.runtime.telemetry import switch_off_telemetry
 from squeezect.scan import Shape
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _write(
     if form == "onnx":
         _write_onnx(model, scratch / "model.onnx", card)
         return
+    switch_off_telemetry()
     import openvino
 
     graph = openvino_graph(model, card.preparation.size)
@@ -173,6 +175,7 @@ def openvino_graph(model: "Classifier", size: Shape = ANY_SIZE) -> "openvino.Mod
         size: of the volumes [z, y, x], for a network without a map or without a `free_size`; the
             others take any.
     """
+    switch_off_telemetry()
     import openvino
     import torch
 
@@ -217,6 +220,7 @@ def _write_onnx(model: "Classifier", path: Path, card: Card) -> None:
 
 
 def _quantised(graph: "openvino.Model", calibration: Sequence[FloatArray]) -> "openvino.Model":
+    switch_off_telemetry()
     try:
         import nncf
     except ImportError as error:

@@ -45,7 +45,8 @@ class Facts(BaseModel):
         sha256: checksum of each file; empty in exports made before it was kept.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # As of the card in it.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     weights_sha256: str
     cells: Cells | dict[str, object] | None
@@ -92,13 +93,22 @@ def read_facts(place: Path) -> Facts:
     """
     try:
         facts = Facts.model_validate_json((place / FACTS_FILE).read_bytes())
-        changed = [name for name, own in facts.sha256.items() if _sha256(place / name) != own]
+        # What is no file beside it is not opened: a device would be read without end.
+        odd = [name for name in facts.sha256 if not _is_inside(place, name)]
+        changed = [n for n, own in facts.sha256.items() if not odd and _sha256(place / n) != own]
     except (OSError, ValidationError) as error:
         first = " ".join(str(error).splitlines()[:3])
         raise damaged(place, f"{FACTS_FILE}: {first}") from error
+    if odd:
+        raise damaged(place, f"{FACTS_FILE} names {odd[0]!r}, which is no file beside it")
     if changed:
         raise damaged(place, f"{changed[0]} does not have the checksum of its {FACTS_FILE}")
     return facts
+
+
+def _is_inside(place: Path, name: str) -> bool:
+    """Whether a name is the bare one of a regular file in a folder."""
+    return Path(name).name == name and (place / name).is_file()
 
 
 def damaged(place: Path, what: str) -> CheckpointError:

@@ -11,6 +11,7 @@ from squeezect.checkpoint import CARD_FILE, Card, Checkpoint
 from squeezect.cohorts import Case, Cohort
 from squeezect.errors import Code, RecipeError
 from squeezect.evaluation import roc_auc, threshold_at_sensitivity
+from squeezect.kinds import cuts_slices
 from squeezect.preparation import Preparation
 from squeezect.scan import pseudonym
 from squeezect.training.auditing import audit_patches
@@ -119,7 +120,7 @@ def require_done(recipe: Recipe) -> None:
     how = recipe.preparation
     idle = {
         # Patches come prepared; a recipe that says nothing of it has the default.
-        "preparation": how != Preparation() and not how.cuts_patches,
+        "preparation": how != Preparation() and not cuts_slices(how),
         "tune_fraction": recipe.tune_fraction > 0,
         "patience": recipe.patience > 0,
         "balanced_sampling": recipe.balanced_sampling,

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from squeezect.cohorts import Case
 from squeezect.errors import Code, RecipeError
-from squeezect.nodules import Bank, random_pose
+from squeezect.nodules import Bank, Nodule, random_pose
 from squeezect.nodules.inserting import blended
-from squeezect.nodules.naming import names_person, series_of
+from squeezect.nodules.naming import names_of, names_person, series_of
 from squeezect.nodules.shape import body_of, radii_mm, render
 from squeezect.scan import Shape, Triple, pseudonym
 from squeezect.training.augmentation import VolumeArray
@@ -120,8 +120,7 @@ def open_bank(how: Insertion | None, *, judged: Sequence[Case] = ()) -> Bank | N
     scans = [*{(case.patient, case.series): case for case in reversed(judged)}.values()]
     _check_names(bank, scans, Path(how.bank).name)
     # A bank may know by the series whom the cohort knows by name, and the other way round.
-    names = {name for case in scans for name in (pseudonym(case.patient), series_of(case))}
-    return bank.without(names - {""})
+    return bank.without({name for case in scans for name in names_of(case)})
 
 
 def _check_names(bank: Bank, judged: Sequence[Case], file: str) -> None:
@@ -133,7 +132,7 @@ def _check_names(bank: Bank, judged: Sequence[Case], file: str) -> None:
     by_series = sorted(c.row for c in judged if not names_person(c))
     by_person = sorted(c.row for c in judged if not series_of(c))
     no_series = sum(bool(n.patient) and not n.series for n in bank.nodules)
-    no_person = sum(bool(n.series) and n.patient in {"", n.series} for n in bank.nodules)
+    no_person = sum(bool(n.series) and not _names_person(n) for n in bank.nodules)
     for rows, nodules, theirs, ours in (
         (by_series, no_series, "patient only", "series only"),
         (by_person, no_person, "series only", "patient only"),
@@ -145,6 +144,12 @@ def _check_names(bank: Bank, judged: Sequence[Case], file: str) -> None:
                 f"cases to be judged (row {first}) their {ours}"
             )
             raise RecipeError(BANK_NAMES_NOBODY, what)
+
+
+def _names_person(nodule: Nodule) -> bool:
+    # Banks made before they said it hold the series, or its pseudonym's pseudonym, as the patient.
+    names = {"", nodule.series, pseudonym(nodule.series)}
+    return nodule.person and nodule.patient not in names
 
 
 def _insert_real(
