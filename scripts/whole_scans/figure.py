@@ -21,6 +21,7 @@ AGAIN = "-b"
 TEACHING = {
     "64-lungs": ("real nodules inserted, map pointed", "#2b6ca3"),
     "64-lungs-painted": ("painted nodules inserted, map pointed", "#6aa84f"),
+    "64-lungs-unpointed": ("real nodules inserted, not pointed at", "#8a5ab0"),
     "64-lungs-label": ("label only", "#b04a2f"),
 }
 PAPER = "64-paper"
