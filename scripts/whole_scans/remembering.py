@@ -19,7 +19,7 @@ from squeezect.evaluation import decision_scores, roc_auc
 mpl.use("Agg")
 COLUMNS = ("arm", "case", "label", "evidence")
 
-SHOWN = ("64-paper-by-heart", "64-lungs-by-heart", "64-lungs")
+SHOWN = ("64-lungs", "64-lungs-by-heart")
 COLOURS = ("#2b6ca3", "#b04a2f")
 DOT: dict[str, Any] = {"ms": 3, "alpha": 0.6, "mew": 0, "zorder": 2}
 
