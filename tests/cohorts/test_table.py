@@ -139,7 +139,7 @@ def test_a_cohort_crosses_processes(table):
         ),
         ([HEADER + ",x_mm,y_mm,z_mm", "a,p,0,1,,3"], "empty-value", "y_mm is empty"),
         ([HEADER + ",diameter_mm", 'a,p,0,"3,5"'], "bad-value", "'3,5' is not a number"),
-        ([HEADER + ",diameter_mm", "a,p,0,nan"], "bad-value", "'nan' is not a number"),
+        ([HEADER + ",diameter_mm", "a,p,0,inf"], "bad-value", "'inf' is not a number"),
         ([HEADER + ",mask", "a,p,0,gone", "b,q,1,"], "missing-scan", "mask gone does not exist"),
     ],
 )

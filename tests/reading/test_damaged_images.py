@@ -47,11 +47,20 @@ def refused(path):
 def test_one_bit_of_packed_voxels_never_changes_the_scan(suffix, place, bit):
     with tempfile.TemporaryDirectory() as folder:
         path, voxels = written(folder, suffix)
+        whole = read_scan(path)
         data = bytearray(voxels.read_bytes())
         start = 400 if voxels == path else 10  # behind headers
         data[start + int(place * (len(data) - start))] ^= 1 << bit
         voxels.write_bytes(data)
-        assert refused(path) == "broken-file"
+        try:
+            found = read_scan(path)
+        except ReadingError as error:
+            assert error.code == "broken-file"  # noqa: PT017
+        else:
+            # Deflate ends within a byte, whose last bits mean nothing.
+            assert place > 0.99
+            assert (found.hu == whole.hu).all()
+            assert found.grid == whole.grid
 
 
 @pytest.mark.parametrize("suffix", PACKED)
