@@ -162,7 +162,10 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
         scan = _crop(case)
         return classifier.at(scan, case.point_mm), scan
 
-    _require_answers(table, cases, lambda case: classifier.prepare(_crop(case), case.point_mm))
+    def look(case: Case) -> object:
+        return classifier.prepare(_crop(case), case.point_mm)
+
+    _require_answers(table, cases, look, tell)
     answers, warnings = _ask(table, cases, answer, "crops", tell)
     notes = tuple(note for note in (*dataset.notes, copies, taught_by(name, cases)) if note)
     return Judged(table, cases, answers, classifier.threshold, column, notes, warnings)
@@ -173,10 +176,13 @@ def _crop(case: Case) -> Scan:
     return read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
 
 
-def _require_answers(table: str, cases: Sequence[Case], look: Callable[[Case], object]) -> None:
+def _require_answers(
+    table: str, cases: Sequence[Case], look: Callable[[Case], object], tell: Tell
+) -> None:
     """Look at all cases before the first is answered for, which takes much longer."""
     refused = []
-    for case in cases:
+    for done, case in enumerate(cases, start=1):
+        tell("checking", done, len(cases), table)
         try:
             look(case)
         except SqueezeCTError as error:

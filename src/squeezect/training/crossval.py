@@ -5,7 +5,6 @@ The test part is only opened after the last fold has been trained.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -74,11 +73,9 @@ def cross_validate(  # noqa: PLR0913
 ) -> Path:
     """Train and judge a recipe on a cohort by patient-grouped cross-validation.
 
-    Each fold's network starts from fresh weights (fine-tuning, from those of a network that has
-    seen none of the patients that judge the fold), learns from the fold's training patients,
-    chooses its epoch on its tuning patients and is judged on its validation patients, whom it never
-    saw.
-    Networks of all folds are then averaged on the test part, if the cohort has one.
+    Each fold's network starts from fresh weights (fine-tuning, from a network that has seen none
+    of the patients who judge the fold), learns from training patients, chooses its epoch on tuning
+    patients and is judged on others. All are then averaged on the test part, if there is one.
 
     Args:
         cohort: labelled scans.
@@ -91,32 +88,29 @@ def cross_validate(  # noqa: PLR0913
         source: networks to start from, for fine-tuning.
         teachers: who gave the pseudo-labels in the cohort's table; see `pseudo_label`.
         supplies: volumes and audits shared with other runs on the cohort, instead of `store`.
-        apart: cases that judge later, by another run: no scan of theirs is opened, and no nodule
-            of their patients is inserted.
+        apart: cases that judge another run later: never opened, none of their nodules inserted.
         progress: who is told.
 
     Returns:
         The run folder.
 
     Raises:
-        CohortError: too few patients for the folds; `more-than-two-classes`; `leak`, if parts share
-            a patient, a series, a file or copies of a volume.
+        CohortError: too few patients; `more-than-two-classes`; `leak`, if parts share anything.
         RecipeError: `bad-recipe`; `other-run`, `run-in-use`; `source-saw-judged`, `unknown-layer`,
             `all-frozen`; `no-honest-teacher`; `bank-names-nobody`; `training-diverged`.
         CheckpointError: `weights-do-not-fit`; `resume-damaged`.
         PreparationError: `unprepared-scans`; `bad-nodule-bank`.
     """
     rehearse_run(cohort, recipe, source=source, teachers=teachers, apart=apart)
-    stamp = _stamp(cohort, recipe, source, teachers, skip_unreadable=skip_unreadable)
-    stamp |= stamp_of(recipe, apart)
+    stamp = _stamp(cohort, recipe, source, teachers, apart, skip_unreadable=skip_unreadable)
     claim(folder, stamp)
     with alone(folder):
         supplies = supplies or Supplies(lambda _: store or folder / "store", workers)
         volumes, failed = supplies.prepared(cohort, recipe.preparation, progress)
         if failed and not skip_unreadable:
             raise unprepared(cohort, failed)
-        run = _divided(cohort.without(set(failed)), recipe, folder, volumes, source, teachers)
-        run = replace(run, apart=apart.cases if apart else ())
+        cohort = cohort.without(set(failed))
+        run = _divided(cohort, recipe, folder, volumes, source, teachers, apart)
         audit_parts(run, supplies, allow_leaks=allow_leaks)
         for k in range(recipe.folds):
             _train(run, k, progress)
@@ -131,11 +125,13 @@ def _divided(
     volumes: Prepared,
     source: Source | None,
     teachers: Teachers | None,
+    apart: Cohort | None,
 ) -> Run:
     folds = _drawn(cohort, recipe)
     keep_folds(folder, folds)
     lessons = _lessons(cohort, folds, teachers)
-    return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers)
+    later = apart.cases if apart else ()
+    return Run(cohort, recipe, folder, volumes, folds, source, lessons, teachers, later)
 
 
 def rehearse_run(
@@ -168,6 +164,7 @@ def _stamp(
     recipe: Recipe,
     source: Source | None,
     teachers: Teachers | None,
+    apart: Cohort | None,
     *,
     skip_unreadable: bool,
 ) -> dict[str, object]:
@@ -178,6 +175,7 @@ def _stamp(
         "skip_unreadable": skip_unreadable,
         "source": source.digest if source else None,
         "teachers": teachers.digest if teachers else None,
+        **stamp_of(recipe, apart),
     }
 
 
