@@ -16,6 +16,7 @@ from squeezect.models import create_model
 from squeezect.phantom import chest_grid, thorax, write_dicom
 from squeezect.points import PointClassifier
 from squeezect.preparation import Preparation
+from squeezect.publishing.judged import judge_dataset
 from squeezect.publishing.scores import score_weights
 from squeezect.reading import read_scan
 from squeezect.scan import Grid, Scan
@@ -158,6 +159,39 @@ def test_all_bad_crops_are_told_before_the_first_is_answered_for(weights, crop_f
         score_weights(str(weights), crop_folder)
     assert "row 7 of nodules.csv: point (999" in str(caught.value)
     assert "row 31 of nodules.csv: " in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 2000])
+def test_what_is_cut_is_not_read_again_and_answers_do_not_depend_on_it(
+    weights, crop_folder, monkeypatch, kept
+):
+    """Rows of one scan that follow each other read it once; those not kept read it once more."""
+    expected = judge_dataset(str(weights), crop_folder, label=None, tell=lambda *_: None)[0]
+    monkeypatch.setattr("squeezect.publishing.judged.KEPT", kept)
+    read = []
+
+    def counted(path, **options):
+        read.append(path)
+        return read_scan(path, **options)
+
+    monkeypatch.setattr("squeezect.publishing.judged.read_scan", counted)
+    found = judge_dataset(str(weights), crop_folder, label=None, tell=lambda *_: None)[0]
+    np.testing.assert_array_equal(found.probability, expected.probability)
+    assert len(read) == len(found.cases) + max(0, len(found.cases) - kept)
+    read.clear()
+    path = crop_folder / "nodules.csv"
+    head, first, *_ = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(_moved(head, first, x) for x in range(4))]) + "\n")
+    several = judge_dataset(str(weights), crop_folder, label=None, tell=lambda *_: None)[0]
+    assert len(several.cases) == 4
+    assert len(read) == 1
+
+
+def _moved(head, line, x):
+    """A row of the same crop, x mm to the side."""
+    at, cells = head.split(",").index("coordX"), line.split(",")
+    cells[at] = str(float(cells[at]) + x)
+    return ",".join(cells)
 
 
 def test_what_lies_beside_a_table_of_crops_is_told(weights, crop_folder):

@@ -19,6 +19,7 @@ from squeezect.cohorts.problems import SHOWN
 from squeezect.errors import CheckpointError, Code, EvaluationError, Finding, SqueezeCTError
 from squeezect.kinds import OTHER_KIND, judges_cuts, judges_slices
 from squeezect.points import PointClassifier
+from squeezect.preparation import Volume
 from squeezect.publishing.datasets import UNUSED_LABEL, Dataset, cases_of, find_dataset
 from squeezect.publishing.taught import taught_by
 from squeezect.reading import read_scan
@@ -38,6 +39,8 @@ UNANSWERED = Code(
 )
 TIGHT = {"too-few-slices", "short-coverage"}
 """Findings that are no news of a crop."""
+KEPT = 2000
+"""Patches that are kept between looking and judging; 83 kB each as `malignancy` cuts them."""
 
 Tell = Callable[[str, int, int, str], None]
 
@@ -158,22 +161,49 @@ def _crops(name: str, dataset: Dataset, *, label: str | None, tell: Tell) -> Jud
     if all(case.label is None for case in cases):
         raise EvaluationError(NO_LABEL, f"the column {column} of {table} is empty")
 
-    def answer(case: Case) -> tuple[float, Scan]:
-        scan = _crop(case)
-        return classifier.at(scan, case.point_mm), scan
+    cutter = _Cutter(classifier)
+    _require_answers(table, cases, cutter.look, tell)
 
-    def look(case: Case) -> object:
-        return classifier.prepare(_crop(case), case.point_mm)
+    def answer(case: Case) -> tuple[float, list[Finding]]:
+        volume, findings = cutter.cut(case)
+        return float(classifier.score([volume])[0]), findings
 
-    _require_answers(table, cases, look, tell)
     answers, warnings = _ask(table, cases, answer, "crops", tell)
     notes = tuple(note for note in (*dataset.notes, copies, taught_by(name, cases)) if note)
     return Judged(table, cases, answers, classifier.threshold, column, notes, warnings)
 
 
-def _crop(case: Case) -> Scan:
-    # A crop around a nodule may hold two slices or one.
-    return read_scan(case.scan, series=case.dicom_series or None, allow=("too-few-slices",))
+@dataclass(eq=False)
+class _Cutter:
+    """Patches around the points of cases, with the warnings of what they were cut from.
+
+    They are asked for twice: those of the first `KEPT` cases are kept, and rows of one scan that
+    follow each other read it once.
+    """
+
+    classifier: PointClassifier
+    kept: dict[int, tuple[Volume, list[Finding]]] = field(default_factory=dict)
+    last: tuple[tuple[Path, str], Scan] | None = None
+
+    def cut(self, case: Case) -> tuple[Volume, list[Finding]]:
+        """The patch of a case, which is not needed again."""
+        return self.kept.pop(case.row, None) or self._cut(case)
+
+    def look(self, case: Case) -> None:
+        """Cut the patch of a case in advance."""
+        made = self._cut(case)
+        if len(self.kept) < KEPT:
+            self.kept[case.row] = made
+
+    def _cut(self, case: Case) -> tuple[Volume, list[Finding]]:
+        name = case.scan, case.dicom_series
+        if self.last is None or self.last[0] != name:
+            self.last = None
+            # A crop around a nodule may hold two slices or one.
+            found = read_scan(case.scan, series=name[1] or None, allow=("too-few-slices",))
+            self.last = name, found
+        scan = self.last[1]
+        return self.classifier.prepare(scan, case.point_mm), serious(scan)
 
 
 def _require_answers(
@@ -199,9 +229,9 @@ def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
     cases, table = cohort.cases, cohort.source.name
     session = Session.open(name)
 
-    def answer(case: Case) -> tuple[float, Scan]:
+    def answer(case: Case) -> tuple[float, list[Finding]]:
         scan = read_scan(case.scan, series=case.dicom_series or None)
-        return session.predict(scan).probability, scan
+        return session.predict(scan).probability, serious(scan)
 
     answers, warnings = _ask(table, cases, answer, "scans", tell)
     learned = taught_by(name, cases)
@@ -212,7 +242,7 @@ def _scans(name: str, card: Card, dataset: Dataset, tell: Tell) -> Judged:
 def _ask(
     table: str,
     cases: Sequence[Case],
-    answer: Callable[[Case], tuple[float, Scan]],
+    answer: Callable[[Case], tuple[float, list[Finding]]],
     kind: str,
     tell: Tell,
 ) -> tuple[npt.NDArray[np.float64], Mapping[str, int]]:
@@ -222,12 +252,12 @@ def _ask(
     for done, case in enumerate(cases):
         tell("scoring", done, len(cases), kind)
         try:
-            probability, scan = answer(case)
+            probability, findings = answer(case)
         except SqueezeCTError as error:
             what = f"row {case.row} of {table}: {error.what} [{error.code}]"
             raise EvaluationError(UNANSWERED, what) from error
         answers.append(probability)
-        warnings.update({f"{f.code.name}; {f.code.remedy}" for f in serious(scan)})
+        warnings.update({f"{f.code.name}; {f.code.remedy}" for f in findings})
     tell("scoring", len(cases), len(cases), kind)
     return np.array(answers), dict(sorted(warnings.items()))
 

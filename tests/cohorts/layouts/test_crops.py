@@ -140,6 +140,15 @@ def test_two_rows_are_not_given_one_file_of_that_name(crops):
     assert refusal(crops)[0] == "missing-scan"
 
 
+def test_a_name_may_lack_its_ending_if_there_is_one_such_file(crops):
+    change(crops, "P2_R_2.nii.gz", "P2_R_2")
+    case = read_nodule_crops(crops).case(3)
+    assert case.scan == crops / "images" / "P2_R_2.nii.gz"
+    assert case.mask == crops / "masks" / "P2_R_2.nii.gz"
+    (crops / "images" / "P2_R_2.nrrd").write_bytes(b"another")
+    assert refusal(crops)[0] == "missing-scan"
+
+
 def test_masks_may_be_passed_over(crops):
     (crops / "masks" / "P2_R_2.nii.gz").unlink()
     assert read_nodule_crops(crops, masks=False).case(3).mask is None

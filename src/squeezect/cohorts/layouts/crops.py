@@ -11,6 +11,7 @@ from squeezect.cohorts.problems import MISSING_COLUMN, Problem
 from squeezect.cohorts.sheet import Sheet
 from squeezect.cohorts.table import Case, Cohort
 from squeezect.errors import CohortError
+from squeezect.reading.images import SUFFIXES
 
 POINT = ("coordX", "coordY", "coordZ")
 LABEL = "Diagnosis_value"
@@ -30,7 +31,8 @@ def read_nodule_crops(
 
     A crop is looked for where its cell says, from the table's folder; in ``images`` first, unless
     the cell leads out of the folder. Where a cell's folders are those of another place, its bare
-    name will do if only one file here and one row have it.
+    name will do if only one file here and one row have it. A name may lack the ending of its file,
+    such as ``.nii.gz``, if there is but one of that name.
 
     Args:
         folder: holds the table, ``images`` and, if there are any, ``masks`` of the same file names.
@@ -107,6 +109,10 @@ class _Files:
         for folder in dict.fromkeys((self.images, self.root)):
             if parts and folder.joinpath(*parts).exists():
                 return folder.joinpath(*parts)
+        homes = [written] if leads_out else [self.images.joinpath(*parts), written]
+        ended = [file for home in homes if parts for file in _ended(home)]
+        if len(set(ended)) == 1:
+            return ended[0]
         if len(parts) > 1 and self.rows[parts[-1:]] == 1:
             found = self._everywhere().get(parts[-1], [])
             if len(found) == 1:
@@ -128,6 +134,12 @@ class _Files:
                     if path.is_file():
                         self.named.setdefault(path.name, []).append(path)
         return self.named
+
+
+def _ended(path: Path) -> list[Path]:
+    """Images of a name that lacks its ending."""
+    files = [path.with_name(path.name + ending) for ending in SUFFIXES]
+    return [file for file in files if there(file)]
 
 
 def _parts(text: str) -> tuple[str, ...]:
