@@ -9,7 +9,7 @@ from PIL import Image
 from squeezect.explanation import explain
 from squeezect.phantom import chest_grid, thorax
 from squeezect.publishing.pictures import INFERNO, VIEWS, WIDTH, _palette, picture
-from squeezect.scan import Grid
+from squeezect.scan import Grid, Scan
 
 CROSS = np.array([0x3D, 0xDB, 0xD9])
 
@@ -69,3 +69,18 @@ def test_evidence_colours_only_where_it_is(pointed):
     rows, columns = np.nonzero(coloured)
     assert rows.mean() / shown.shape[0] == pytest.approx((y + 0.5) / scan.grid.shape[1], abs=0.08)
     assert columns.mean() / WIDTH == pytest.approx((x + 0.5) / scan.grid.shape[2], abs=0.08)
+
+
+@pytest.mark.parametrize("hu", [-1000, 40, 400])
+@pytest.mark.parametrize("view", VIEWS)
+def test_letters_and_bar_stand_out_on_any_tissue(view, hu):
+    """Air, soft tissue and bone: white on a dark plate at all four sides, and the bar."""
+    grid = Grid((40, 40, 40), (5.0, 5.0, 5.0))
+    scan = Scan(np.full(grid.shape, hu, np.int16), grid)
+    image = np.array(Image.open(io.BytesIO(picture(scan, None, view))).convert("L"))
+    high, wide = image.shape
+    sides = ((high // 2, 16), (high // 2, wide - 16), (16, wide // 2), (high - 16, wide // 2))
+    for down, across in (*sides, (high - 22, 60)):
+        around = image[max(0, down - 12) : down + 12, max(0, across - 12) : across + 12]
+        assert around.max() > 220
+        assert around.min() < 40

@@ -22,6 +22,8 @@ LETTERS: dict[View, tuple[str, str, str, str]] = {
 WINDOW_HU = (-1000, 400)
 WIDTH = 550
 """Of a picture, in pixels."""
+PLATE = "#101010"
+"""Behind letters."""
 INFERNO = (
     (0, 0, 4),
     (10, 7, 34),
@@ -157,12 +159,13 @@ def annotate(
         (wide / 2, high - 16): bottom,
         (22 + bar / 2, high - 36): f"{bar_mm} mm",
     }
+    # Dark behind all of it: where it lies on bone, an outline is not enough.
+    draw.rounded_rectangle((16, high - 48, 28 + bar, high - 16), radius=5, fill=PLATE)
     for place, words in places.items():
-        draw.text(
-            place, words, fill="#d6d6d6", font=font, anchor="mm", stroke_width=1, stroke_fill=0
-        )
-    # Dark around it, as around the letters: it may lie on bone.
-    draw.line([(20, high - 22), (24 + bar, high - 22)], fill=0, width=7)
+        left, top, right, bottom = draw.textbbox(place, words, font=font, anchor="mm")
+        plate = left - 4, top - 4, right + 4, bottom + 4
+        draw.rounded_rectangle(plate, radius=5, fill=PLATE)
+        draw.text(place, words, fill="white", font=font, anchor="mm")
     draw.line([(22, high - 22), (22 + bar, high - 22)], fill="white", width=3)
 
 
