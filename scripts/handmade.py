@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from squeezect import read_scan
 from squeezect.cohorts import Case
+from squeezect.scan import Triple
 
 NAMES = (
     "diameter, log volume, cube root of volume, surface, sphericity, longest axis, middle and "
@@ -34,18 +35,36 @@ def _of(case: Case) -> list[float]:
         raise SystemExit(f"row {case.row} has no mask or no diameter")
     scan = read_scan(case.scan, allow=("too-few-slices",))
     mask = read_scan(case.mask, allow=("too-few-slices", "not-hounsfield")).hu > 0
-    spacing = np.array(scan.grid.spacing_mm)
+    return measures(scan.hu, mask, spacing_mm=scan.grid.spacing_mm, diameter_mm=case.diameter_mm)
+
+
+def measures(
+    hu: npt.NDArray[np.int16],
+    mask: npt.NDArray[np.bool_],
+    *,
+    spacing_mm: Triple,
+    diameter_mm: float,
+) -> list[float]:
+    """The numbers of one nodule.
+
+    Args:
+        hu: Hounsfield units, shape [z, y, x].
+        mask: which voxels are nodule, two at least, same shape.
+        spacing_mm: of the voxels, (z, y, x).
+        diameter_mm: as somebody measured it.
+    """
+    spacing = np.array(spacing_mm)
     voxel = float(spacing.prod())
     volume = float(mask.sum()) * voxel
-    inside = np.clip(scan.hu[mask], -1000, 1000).astype(float)
+    inside = np.clip(hu[mask], -1000, 1000).astype(float)
     around = ndimage.binary_dilation(mask, iterations=3) & ~mask
-    outside = np.clip(scan.hu[around], -1000, 1000).astype(float)
+    outside = np.clip(hu[around], -1000, 1000).astype(float)
     places = np.argwhere(mask) * spacing
     axes = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places.T)), 1e-3))
     faces = [np.abs(np.diff(mask.astype(int), axis=a)).sum() * voxel / spacing[a] for a in range(3)]
     surface = max(float(sum(faces)), 1e-6)
     return [
-        case.diameter_mm,
+        diameter_mm,
         np.log(volume),
         volume ** (1 / 3),
         surface,

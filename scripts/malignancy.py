@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from handmade import NAMES, features, out_of_fold
+from handmade import NAMES, features, measures, out_of_fold
 
 from squeezect import read_scan
 from squeezect.candidates import mean_view
@@ -40,6 +41,7 @@ from squeezect.evaluation.markdown import markdown
 from squeezect.points import PointClassifier
 from squeezect.preparation import prepare
 from squeezect.scan import pseudonym
+from squeezect.sight import HALF
 from squeezect.training.seen import Seen
 
 Array = npt.NDArray[np.float64]
@@ -49,6 +51,7 @@ TAUGHT_ONLY = ("ratings",)
 """Parts of a network that only teach it; it judges by what it outlines."""
 TYPICAL_MM = 8.25
 """Mean diameter of the nodules; all are brought to it where size is taken away."""
+DRAWN = "the same features of the outlines that the networks draw, {}"
 SAID = "diameter and eight ratings of the same readers, {}"
 ALL_SAID = "diameter and eight ratings, means over all readers, {}"
 RATINGS = [
@@ -59,6 +62,8 @@ RATINGS = [
     )
 ]
 """What readers said of a nodule, without how malignant they held it."""
+FEWEST = 4
+"""Voxels that an outline has at least, so that it has axes."""
 LUNG, TISSUE = 0.11, 0.74
 """-850 and 30 HU in the window."""
 DATA = (
@@ -97,7 +102,12 @@ def main() -> None:
     rows = judged(options.run, cases, table)
     if options.readers:
         rows |= opinions(pd.read_csv(options.readers), cases, table)
-    drawn = outlined(options.run, cases, table)
+    drawn, shapes = outlined(options.run, cases, table)
+    folds = table["fold"].to_numpy()
+    rows |= {
+        DRAWN.format(model): scores
+        for model, scores in out_of_fold(shapes, table["label"].to_numpy(), folds).items()
+    }
     options.table.parent.mkdir(parents=True, exist_ok=True)
     options.table.write_text(report(rows, drawn, cases, table), "utf-8")
     ship(options.run, table, drawn, options.out)
@@ -135,24 +145,40 @@ def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, A
     return found
 
 
-def outlined(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> Array:
-    """Diameters of balls as large as the outlines that networks draw of nodules they did not learn,
-    and of balls as large as the readers' masks; in mm, shape (n, 2).
+def outlined(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> tuple[Array, Array]:
+    """What networks draw of nodules that they did not learn.
+
+    Returns:
+        Diameters of balls as large as the outlines, and of balls as large as the readers' masks, in
+        mm, shape (n, 2); and the hand-made features of the outlines' largest parts, shape (n, 17).
     """
-    found = np.zeros((len(cases), 2))
+    found, shapes = np.zeros((len(cases), 2)), np.zeros((len(cases), 17))
     folds = table["fold"].to_numpy()
     for fold in np.unique(folds):
         classifier = PointClassifier.open(run / f"fold-{fold}")
         for place in np.flatnonzero(folds == fold):
             case = cases[place]
             scan = read_scan(case.scan, allow=("too-few-slices",))
-            drawn = classifier.look(classifier.prepare(scan, case.point_mm)).drawn
-            if drawn is None or case.mask is None:
+            sight = classifier.look(classifier.prepare(scan, case.point_mm))
+            drawn = sight.drawn
+            if drawn is None or sight.outline is None or case.mask is None:
                 raise SystemExit("the networks draw no outline, or a nodule has no mask")
+            spacing, diameter = sight.grid.spacing_mm, drawn.section_mm
+            whole = largest(sight.outline)
+            shapes[place] = measures(sight.hu, whole, spacing_mm=spacing, diameter_mm=diameter)
             mask = read_scan(case.mask, allow=("too-few-slices", "not-hounsfield"))
             volume = float((mask.hu > 0).sum()) * np.prod(mask.grid.spacing_mm)
             found[place] = drawn.diameter_mm, (6 * volume / np.pi) ** (1 / 3)
-    return found
+    return found, shapes
+
+
+def largest(share: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The largest part of an outline; of one that is nowhere sure, its `FEWEST` surest voxels."""
+    sure = min(HALF, float(np.sort(share, axis=None)[-FEWEST]))
+    parts, _ = ndimage.label(share >= sure)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return parts == sizes.argmax() if sizes.max() >= FEWEST else share >= sure
 
 
 def misdrawn(drawn: Array) -> dict[str, float]:

@@ -28,7 +28,9 @@ def ablate(
         typer.Option("--set", help="FIELD=VALUE, changed in every form; repeatable."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of the recipe itself.")] = "0,1,2",
-    switch_seeds: Annotated[str, typer.Option(help="Seeds of the switched forms.")] = "0",
+    switch_seeds: Annotated[
+        str, typer.Option(help="Seeds of the forms; with several, luck is told.")
+    ] = "0",
     epochs: Positive = None,
     specificity: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="At which sensitivities are told.")

@@ -27,6 +27,7 @@ from squeezect.evaluation.detection import Detection, evaluate_marks
 from squeezect.evaluation.estimates import Estimate, wilson
 from squeezect.evaluation.froc import Froc, score_froc
 from squeezect.evaluation.judging import judge
+from squeezect.evaluation.luck import compare_auc_over_seeds
 from squeezect.evaluation.marks import Points, read_points
 from squeezect.evaluation.page import Card, Page, write_page
 from squeezect.evaluation.predictions import Predicted, Predictions, read_predictions
@@ -83,6 +84,7 @@ __all__ = [
     "column_probabilities",
     "column_probabilities_of_test",
     "compare_auc",
+    "compare_auc_over_seeds",
     "compare_decisions",
     "compare_scores",
     "cross_fitted_calibration",

@@ -162,8 +162,8 @@ def annotate(
     # Dark behind all of it: where it lies on bone, an outline is not enough.
     draw.rounded_rectangle((16, high - 48, 28 + bar, high - 16), radius=5, fill=PLATE)
     for place, words in places.items():
-        left, top, right, bottom = draw.textbbox(place, words, font=font, anchor="mm")
-        plate = left - 4, top - 4, right + 4, bottom + 4
+        x0, y0, x1, y1 = draw.textbbox(place, words, font=font, anchor="mm")
+        plate = x0 - 4, y0 - 4, x1 + 4, y1 + 4
         draw.rounded_rectangle(plate, radius=5, fill=PLATE)
         draw.text(place, words, fill="white", font=font, anchor="mm")
     draw.line([(22, high - 22), (22 + bar, high - 22)], fill="white", width=3)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from squeezect.cohorts import Cohort
@@ -110,7 +111,7 @@ class Bench:
                 apart=self.apart,
                 progress=tell,
             )
-        cases = read_predictions(run / FILE).out_of_fold.cases
+        cases = _in_order(read_predictions(run / FILE).out_of_fold.cases, run)
         histories = sorted(run.glob("fold-*/history.csv"))
         seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
         return Scored.of(cases, specificity=self.specificity, seconds=seconds)
@@ -135,11 +136,21 @@ class Bench:
             volumes, _ = prepare_cohort(
                 self.cohort, how, self._store(how), workers=workers, progress=self.progress
             )
-            cases = folds_in_one_view(run, self.cohort, volumes)
+            cases = _in_order(folds_in_one_view(run, self.cohort, volumes), run)
         return Scored.of(cases, specificity=self.specificity, seconds=0.0)
 
     def _store(self, preparation: Preparation) -> Path:
         return self.out / f"store-{preparation.digest}"
+
+
+def _in_order(cases: Cases, run: Path) -> Cases:
+    """Cases of a run's predictions in the cohort's order: every seed may have its own folds.
+
+    Args:
+        cases: in the order of the predictions.
+        run: whose they are.
+    """
+    return cases.select(np.argsort(read_predictions(run / FILE).out_of_fold.row, kind="stable"))
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -21,15 +21,15 @@ HEADINGS: dict[Verdict, str] = {
 def verdict(ablation: Ablation, outcome: Outcome) -> Verdict:
     """What the numbers say of a form of the recipe.
 
-    It is better or worse if the paired test, corrected for the number of forms, has p below 0.05
-    and the difference is larger than what separates the recipe's own seeds. Of a recipe that was
-    trained once nobody knows that, so nothing is said of its forms, one view apart, which is the
-    same network.
+    It is better or worse if the test, corrected for the number of forms, has p below 0.05. That of
+    several seeds counts the luck of training; after one, the difference must be larger than what
+    separates the recipe's own seeds too. Of a recipe that was trained once nobody knows that, so
+    nothing is said of its forms, one view apart, which is the same network.
     """
     if outcome.against is None or outcome.p_value is None or outcome.p_value >= 0.05:
         return "open"
     difference = outcome.against.difference.value
-    same = outcome.name == ONE_VIEW
+    same = outcome.name == ONE_VIEW or len(outcome.by_seed) > 1
     if not same and (len(ablation.full.by_seed) < 2 or abs(difference) <= ablation.spread):
         return "open"
     return "better" if difference > 0 else "worse"
@@ -150,12 +150,19 @@ def _method(ablation: Ablation) -> Block:
         else "The recipe was trained once, so nothing is known of the spread over seeds, and no "
         "form is called better or worse. "
     )
+    forms = [len(outcome.by_seed) for outcome in ablation.outcomes if outcome.name != ONE_VIEW]
+    several = (
+        "Differences of forms with several seeds are means over them; interval and p then count "
+        "the luck of training too, and such a form counts as better or worse if p is below 0.05. "
+        if max(forms, default=1) > 1
+        else ""
+    )
     text = (
         f"{cases.n} cases ({cases.positives} positive) that no network of a row had learned from; "
         f"{recipe.epochs} epochs. {between}"
         "Differences are paired (DeLong) under the first seed; p is corrected for the number of "
         "forms (Holm), and says nothing of the luck of training. A form counts as better or worse "
         "if p is below 0.05 and it differs by more than the seeds do; one view, which trains "
-        "nothing, if p is."
+        f"nothing, if p is. {several}".rstrip()
     )
     return Block(title="How it was measured", text=text)

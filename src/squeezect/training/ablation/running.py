@@ -9,7 +9,7 @@ from squeezect.cohorts.layouts import detect_layout, read_dataset
 from squeezect.errors import RecipeError
 from squeezect.evaluation import (
     Comparison,
-    compare_auc,
+    compare_auc_over_seeds,
     holm,
 )
 from squeezect.training.ablation.bench import Bench, Scored
@@ -58,8 +58,8 @@ class Outcome:
 
     Args:
         name: what was switched.
-        by_seed: its scores; the first is the one that is compared.
-        against: this form minus the recipe under the same seed, on the same cases; None for the
+        by_seed: its scores.
+        against: this form minus the recipe under the same seeds, on the same cases; None for the
             recipe itself.
         p_value: of that comparison, corrected for their number (Holm); None for the recipe.
     """
@@ -141,7 +141,7 @@ def ablate(
 ) -> Ablation:
     """Train a recipe and its switched forms under one split and budget, and compare.
 
-    A form is compared with the recipe under its first seed, which has the same folds, initial
+    A form is compared with the recipe under its own seeds, which give both the same folds, initial
     weights and order of cases. A form that diverges is skipped, and tried anew by the next call.
     Test parts of a cohort stay closed: no scan of theirs is opened.
     Lists of patches are judged on the list that is not learned from; whoever chooses by that needs
@@ -188,7 +188,7 @@ def ablate(
         dataset.resolve().name,
         plan.specificity,
         Outcome(FULL, full),
-        _compared(full[switch_seeds[0]], found),
+        _compared(full, found),
         skipped,
     )
 
@@ -223,13 +223,13 @@ def _try_forms(
             found.setdefault(switch.name, {})[seed] = scored
 
 
-def _compared(full: Scored, found: dict[str, dict[int, Scored]]) -> list[Outcome]:
-    cases = full.cases
+def _compared(full: dict[int, Scored], found: dict[str, dict[int, Scored]]) -> list[Outcome]:
+    cases = next(iter(full.values())).cases
     against = [
-        compare_auc(
+        compare_auc_over_seeds(
             cases.label,
-            next(iter(by_seed.values())).cases.score,
-            cases.score,
+            [scored.cases.score for scored in by_seed.values()],
+            [full[seed].cases.score for seed in by_seed],
             patients=cases.patient,
         )
         for by_seed in found.values()
