@@ -99,15 +99,10 @@ def main() -> None:
     cases = [cohort.case(row) for row in table["row"]]
     if [case.label for case in cases] != table["label"].tolist():
         raise SystemExit("the run is of another table of nodules")
-    rows = judged(options.run, cases, table)
+    drawn, shapes = outlined(options.run, cases, table)
+    rows = judged(options.run, cases, table, shapes)
     if options.readers:
         rows |= opinions(pd.read_csv(options.readers), cases, table)
-    drawn, shapes = outlined(options.run, cases, table)
-    folds = table["fold"].to_numpy()
-    rows |= {
-        DRAWN.format(model): scores
-        for model, scores in out_of_fold(shapes, table["label"].to_numpy(), folds).items()
-    }
     options.table.parent.mkdir(parents=True, exist_ok=True)
     options.table.write_text(report(rows, drawn, cases, table), "utf-8")
     ship(options.run, table, drawn, options.out)
@@ -115,8 +110,17 @@ def main() -> None:
     Seen.of(pseudonym(case.patient) for case in cases).save(options.out)
 
 
-def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, Array]:
-    """Out-of-fold scores by name: the network, its rivals, and what size alone does."""
+def judged(
+    run: Path, cases: Sequence[Case], table: pd.DataFrame, shapes: Array
+) -> dict[str, Array]:
+    """Out-of-fold scores by name: the network, its rivals, and what size alone does.
+
+    Args:
+        run: of the networks.
+        cases: in the order of `table`.
+        table: the run's predictions.
+        shapes: see `outlined`.
+    """
     labels, folds = table["label"].to_numpy(), table["fold"].to_numpy()
     diameter = np.array([case.diameter_mm or np.nan for case in cases])
     found = {"network": table["probability"].to_numpy(float), "diameter alone": diameter}
@@ -124,6 +128,7 @@ def judged(run: Path, cases: Sequence[Case], table: pd.DataFrame) -> dict[str, A
         f"hand-made features, {model}": scores
         for model, scores in out_of_fold(features(cases), labels, folds).items()
     }
+    found |= {DRAWN.format(m): p for m, p in out_of_fold(shapes, labels, folds).items()}
     said = np.column_stack([diameter, table[RATINGS].to_numpy(float)])
     found |= {
         SAID.format(model): scores for model, scores in out_of_fold(said, labels, folds).items()

@@ -24,7 +24,8 @@ TEACHING = {
     "64-lungs-unpointed": ("real nodules inserted, not pointed at", "#8a5ab0"),
     "64-lungs-label": ("label only", "#b04a2f"),
 }
-PAPER = "64-paper"
+PAPER = {"64-paper": "64, whole", "128-paper": "128, lungs, in blocks"}
+TRAINED_SO = "64-lungs-mean"
 
 
 def draw(path: Path, curves: Curves, mean_pooled: dict[str, Curve], physics: pd.DataFrame) -> None:
@@ -144,8 +145,10 @@ def _taught(ax: Axes, curves: Curves) -> None:
             _curve(ax, again, colour=colour, label=None)
     if any(name.endswith(AGAIN) for name in curves):
         _thin(ax, "#444444")
-    if PAPER in curves and not curves[PAPER]:
-        ax.plot([], [], " ", label=f"64, whole, the paper's network and recipe:\n{SILENCE}")
+    quiet = [where for name, where in PAPER.items() if name in curves and not curves[name]]
+    if quiet:
+        label = f"the paper's network and recipe ({'; '.join(quiet)}):\n{SILENCE}"
+        ax.plot([], [], " ", label=label)
     _auc_axis(ax, "c  At 64, lungs: taught differently")
 
 
@@ -157,4 +160,6 @@ def _pooled(ax: Axes, curves: Curves, mean_pooled: dict[str, Curve]) -> None:
             _curve(ax, curve, colour=colour, label=f"{side}: peak of the cells, as trained")
             label = f"{side}: mean of the same cells"
             _curve(ax, mean_pooled[name], colour=colour, label=label, line=":")
-    _auc_axis(ax, "d  Trained for the peak, cells pooled differently")
+    if curve := curves.get(TRAINED_SO):
+        _curve(ax, curve, colour="#555555", label="64: mean of the cells, trained so", line="--")
+    _auc_axis(ax, "d  Peak and mean of the cells, lungs cropped")

@@ -37,6 +37,7 @@ PAIRS = (
         "64-lungs-label",
     ),
     ("real nodules pointed at", "64-lungs", "64-lungs-unpointed"),
+    ("the peak instead of the mean, each trained so", "64-lungs", "64-lungs-mean"),
     ("lungs cropped, at 64", "64-lungs", "64-none"),
     ("lungs cropped, at 96", "96-lungs", "96-none"),
     ("lungs cropped, at 128", "128-lungs", "128-none"),

@@ -57,6 +57,8 @@ def title(arm: Arm) -> str:
         taught += ", by heart"
     elif arm.inserted != "nothing" and not arm.pointing:
         taught += ", not pointed at"
+    elif arm.head == "mean":
+        taught += ", trained for the mean"
     network = "SqueezeNet3D, " if arm.network == "paper" else ""
     again = f", seed {arm.seed}" if arm.seed else ""
     return f"{arm.size}, {crop_name(arm.crop)}: {network}{taught}{again}"
