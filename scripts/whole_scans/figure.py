@@ -24,7 +24,7 @@ TEACHING = {
     "64-lungs-unpointed": ("real nodules inserted, not pointed at", "#8a5ab0"),
     "64-lungs-label": ("label only", "#b04a2f"),
 }
-PAPER = {"64-paper": "64, whole", "128-paper": "128, lungs, in blocks"}
+PAPER = "64-paper"
 TRAINED_SO = "64-lungs-mean"
 
 
@@ -132,6 +132,9 @@ def _learned(ax: Axes, curves: Curves) -> None:
             if again := curves.get(f"{side}-{crop}{AGAIN}"):
                 _curve(ax, again, colour=colour, label=None)
                 _thin(ax, colour)
+    if curve := curves.get("128-paper"):
+        label = "128, lungs, in blocks: the paper's network and recipe"
+        _curve(ax, curve, colour="#555555", label=label, line=":")
     if "64-none" not in curves:
         ax.plot([], [], " ", label="64, whole: none was trained so")
     _auc_axis(ax, "b  Real nodules inserted, by resolution and crop")
@@ -145,10 +148,8 @@ def _taught(ax: Axes, curves: Curves) -> None:
             _curve(ax, again, colour=colour, label=None)
     if any(name.endswith(AGAIN) for name in curves):
         _thin(ax, "#444444")
-    quiet = [where for name, where in PAPER.items() if name in curves and not curves[name]]
-    if quiet:
-        label = f"the paper's network and recipe ({'; '.join(quiet)}):\n{SILENCE}"
-        ax.plot([], [], " ", label=label)
+    if PAPER in curves and not curves[PAPER]:
+        ax.plot([], [], " ", label=f"64, whole, the paper's network and recipe:\n{SILENCE}")
     _auc_axis(ax, "c  At 64, lungs: taught differently")
 
 
