@@ -165,7 +165,7 @@ def annotate(
         x0, y0, x1, y1 = draw.textbbox(place, words, font=font, anchor="mm")
         plate = x0 - 4, y0 - 4, x1 + 4, y1 + 4
         draw.rounded_rectangle(plate, radius=5, fill=PLATE)
-        draw.text(place, words, fill="white", font=font, anchor="mm")
+        draw.text(place, words, fill="#e8e8e8", font=font, anchor="mm")
     draw.line([(22, high - 22), (22 + bar, high - 22)], fill="white", width=3)
 
 
