@@ -1,11 +1,13 @@
 """Forms of a recipe under several seeds: the luck of training is not taken for a trick."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from squeezect.evaluation import Cases
+from squeezect.evaluation import Cases, read_predictions
+from squeezect.evaluation.predictions import FILE
 from squeezect.training import Recipe
-from squeezect.training.ablation.bench import Scored
+from squeezect.training.ablation.bench import Scored, _in_order
 from squeezect.training.ablation.report import verdict
 from squeezect.training.ablation.running import Ablation, Outcome, _compared
 
@@ -34,3 +36,20 @@ def test_forms_under_several_seeds_are_judged_by_their_mean_and_luck():
     assert good.against.difference.value < told.spread
     assert [verdict(told, form) for form in told.outcomes] == ["better", "open"]
     assert "luck of 3 seeds" in good.against.method
+
+
+def test_cases_are_in_the_order_of_the_cohort_whatever_the_folds(tmp_path):
+    """Seeds draw folds of their own, and predictions are kept fold by fold."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"row": np.arange(1, 13), "patient": [f"p{i:02d}" for i in range(12)]})
+    table = table.assign(part="validation", label=np.arange(12) % 2, probability=rng.random(12))
+    found = []
+    for seed in range(2):
+        run = tmp_path / f"seed-{seed}"
+        run.mkdir()
+        folds = table.assign(fold=rng.permutation(12) % 3).sort_values("fold", kind="stable")
+        folds.to_csv(run / FILE, index=False)
+        found.append(_in_order(read_predictions(run / FILE).out_of_fold.cases, run))
+    for cases in found:
+        np.testing.assert_array_equal(cases.label, table["label"] == 1)
+        np.testing.assert_array_equal(cases.score, table["probability"])
