@@ -7,7 +7,7 @@ import pytest
 from squeezect.evaluation import Cases, read_predictions
 from squeezect.evaluation.predictions import FILE
 from squeezect.training import Recipe
-from squeezect.training.ablation.bench import Scored, _in_order
+from squeezect.training.ablation.bench import Scored
 from squeezect.training.ablation.report import verdict
 from squeezect.training.ablation.running import Ablation, Outcome, _compared
 
@@ -39,7 +39,7 @@ def test_forms_under_several_seeds_are_judged_by_their_mean_and_luck():
 
 
 def test_cases_are_in_the_order_of_the_cohort_whatever_the_folds(tmp_path):
-    """Seeds draw folds of their own, and predictions are kept fold by fold."""
+    """Seeds draw folds of their own, predictions are kept fold by fold: they are read by row."""
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"row": np.arange(1, 13), "patient": [f"p{i:02d}" for i in range(12)]})
     table = table.assign(part="validation", label=np.arange(12) % 2, probability=rng.random(12))
@@ -49,7 +49,7 @@ def test_cases_are_in_the_order_of_the_cohort_whatever_the_folds(tmp_path):
         run.mkdir()
         folds = table.assign(fold=rng.permutation(12) % 3).sort_values("fold", kind="stable")
         folds.to_csv(run / FILE, index=False)
-        found.append(_in_order(read_predictions(run / FILE).out_of_fold.cases, run))
+        found.append(read_predictions(run / FILE).out_of_fold.cases)
     for cases in found:
         np.testing.assert_array_equal(cases.label, table["label"] == 1)
         np.testing.assert_array_equal(cases.score, table["probability"])

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from squeezect.cohorts import Cohort
@@ -111,7 +110,7 @@ class Bench:
                 apart=self.apart,
                 progress=tell,
             )
-        cases = _in_order(read_predictions(run / FILE).out_of_fold.cases, run)
+        cases = read_predictions(run / FILE).out_of_fold.cases
         histories = sorted(run.glob("fold-*/history.csv"))
         seconds = sum(float(pd.read_csv(path)["seconds"].sum()) for path in histories)
         return Scored.of(cases, specificity=self.specificity, seconds=seconds)
@@ -136,21 +135,11 @@ class Bench:
             volumes, _ = prepare_cohort(
                 self.cohort, how, self._store(how), workers=workers, progress=self.progress
             )
-            cases = _in_order(folds_in_one_view(run, self.cohort, volumes), run)
+            cases = folds_in_one_view(run, self.cohort, volumes)
         return Scored.of(cases, specificity=self.specificity, seconds=0.0)
 
     def _store(self, preparation: Preparation) -> Path:
         return self.out / f"store-{preparation.digest}"
-
-
-def _in_order(cases: Cases, run: Path) -> Cases:
-    """Cases of a run's predictions in the cohort's order: every seed may have its own folds.
-
-    Args:
-        cases: in the order of the predictions.
-        run: whose they are.
-    """
-    return cases.select(np.argsort(read_predictions(run / FILE).out_of_fold.row, kind="stable"))
 
 
 def _named(progress: Progress, name: str) -> Progress:
