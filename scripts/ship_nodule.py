@@ -35,8 +35,8 @@ LIMITS = (
     "in eight mirrored and turned views; the card's fields on preparation, which are about "
     "volumes, say nothing of it.",
     "Candidates of one nodule lie on both sides of the split, so the scores flatter it a little.",
-    "The recipe (length, views) was chosen looking at the scores of the validation list; there was "
-    "no third list, so they flatter a little.",
+    "The recipe (length, views, no stochastic depth) was chosen looking at the scores of the "
+    "validation list; there was no third list, so they flatter a little.",
     "Patches are at the scan's own spacing (0.5 to 0.9 mm); other spacings were not seen.",
     "One axial slice: vessels cut across, scars and pleural plaques are its usual false alarms.",
     "Nodules below 3 mm, ground glass and masses above 30 mm are rare in the data or absent.",
