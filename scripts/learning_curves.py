@@ -1,7 +1,7 @@
 """Draw what runs were losing from epoch to epoch: all folds of one run, or runs of several seeds.
 
 python scripts/learning_curves.py docs/images/learning-malignancy.png runs/malignancy
-python scripts/learning_curves.py docs/images/learning-nodule.png runs/nodule-1 runs/nodule-2
+python scripts/learning_curves.py docs/images/learning-nodule.png runs/nodule{,-1,-2}
 """
 
 import argparse
